@@ -1,0 +1,1 @@
+//! Convolution engines on NVIDIA GPUs through cudarc.

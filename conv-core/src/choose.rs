@@ -1,0 +1,234 @@
+//! The choice: ask every algorithm, price the willing ones, keep the reasons of the others.
+
+use std::fmt;
+
+use crate::spectra::Shared;
+use crate::{ConvAlgorithm, ConvProblem, Cost, Error, Machine, Pass, Result, Unsupported};
+
+/// How to choose.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Policy {
+    /// Least predicted time.
+    #[default]
+    Predicted,
+    /// This algorithm or an error.
+    Named(String),
+}
+
+/// What one algorithm answered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Its name.
+    pub algorithm: &'static str,
+    /// Its counted cost and predicted seconds, or why it refuses.
+    pub answer: std::result::Result<(Cost, f64), Unsupported>,
+}
+
+impl Entry {
+    /// Predicted seconds, where accepted.
+    pub fn seconds(&self) -> Option<f64> {
+        self.answer.as_ref().ok().map(|(_, seconds)| *seconds)
+    }
+}
+
+/// Every algorithm's answer for one problem and pass, accepted ones first, fastest first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ranking {
+    /// The problem.
+    pub problem: ConvProblem,
+    /// The pass.
+    pub pass: Pass,
+    /// The answers; refusals in the backend's order.
+    pub entries: Vec<Entry>,
+}
+
+impl Ranking {
+    /// The fastest algorithm that accepts.
+    pub fn pick(&self) -> Option<&Entry> {
+        self.entries.first().filter(|entry| entry.answer.is_ok())
+    }
+
+    /// The entry that `policy` takes.
+    ///
+    /// # Errors
+    /// [`Error::NoAlgorithm`], or for a named algorithm [`Error::UnknownAlgorithm`],
+    /// [`Error::WorkspaceLimit`] or [`Error::Refused`].
+    pub fn choose(&self, policy: &Policy) -> Result<&Entry> {
+        let problem = Box::new(self.problem);
+        let Policy::Named(name) = policy else {
+            return self.pick().ok_or(Error::NoAlgorithm { pass: self.pass, problem });
+        };
+        let entry = self.entries.iter().find(|entry| entry.algorithm == name);
+        let entry = entry.ok_or_else(|| Error::UnknownAlgorithm {
+            name: crate::text::shorten(name),
+            known: self.entries.iter().map(|entry| entry.algorithm).collect::<Vec<_>>().join(", "),
+        })?;
+        let (algorithm, pass) = (entry.algorithm, self.pass);
+        match entry.answer.clone() {
+            Ok(_) => Ok(entry),
+            Err(Unsupported::Workspace { needed, limit }) => {
+                Err(Error::WorkspaceLimit { algorithm, pass, problem, needed, limit })
+            }
+            Err(reason) => Err(Error::Refused { algorithm, pass, problem, reason }),
+        }
+    }
+}
+
+/// Ranks without touching a device, so that a laptop can answer for any machine's table.
+///
+/// `limit` is in bytes of workspace; `None` means no limit.
+pub fn rank<B: crate::Backend>(
+    algorithms: &[&'static dyn ConvAlgorithm<B>],
+    machine: &Machine,
+    problem: &ConvProblem,
+    pass: Pass,
+    limit: Option<usize>,
+) -> Ranking {
+    let answer = |algorithm: &dyn ConvAlgorithm<B>| {
+        let cost = algorithm.estimate(machine, problem, pass)?;
+        match limit {
+            Some(limit) if cost.workspace > limit => {
+                Err(Unsupported::Workspace { needed: cost.workspace, limit })
+            }
+            _ => Ok((cost, machine.model.seconds(algorithm.name(), pass, &cost, machine.threads))),
+        }
+    };
+    let mut entries: Vec<Entry> = algorithms
+        .iter()
+        .map(|algorithm| Entry { algorithm: algorithm.name(), answer: answer(*algorithm) })
+        .collect();
+    entries.sort_by(|a, b| {
+        let time = |entry: &Entry| entry.seconds().unwrap_or(f64::INFINITY);
+        a.answer.is_err().cmp(&b.answer.is_err()).then(time(a).total_cmp(&time(b)))
+    });
+    Ranking { problem: *problem, pass, entries }
+}
+
+impl fmt::Display for Ranking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} of {}", self.pass, self.problem)?;
+        writeln!(f, "  {:<12} {:>12} {:>12} {:>14}", "algorithm", "predicted", "GFLOP", "workspace")?;
+        for (index, Entry { algorithm, answer }) in self.entries.iter().enumerate() {
+            match answer {
+                Ok((cost, seconds)) => {
+                    let mark = if index == 0 { "  <- pick" } else { "" };
+                    let (time, gflop) = (milliseconds(*seconds), cost.flops() * 1e-9);
+                    let mebibytes = cost.workspace as f64 / f64::from(1 << 20);
+                    writeln!(f, "  {algorithm:<12} {time:>12} {gflop:>12.4} {mebibytes:>10.2} MiB{mark}")?;
+                }
+                Err(reason) => {
+                    writeln!(f, "  {algorithm:<12} {:>12} {:>12} {:>14}  {reason}", "-", "-", "-")?
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn milliseconds(seconds: f64) -> String {
+    if seconds.is_finite() { format!("{:.3} ms", seconds * 1e3) } else { "unknown".into() }
+}
+
+/// One way to run a training step: an algorithm a pass, and the spectra its passes share.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepChoice {
+    /// Algorithms, in the order of the passes asked for.
+    pub algorithms: Vec<&'static str>,
+    /// Transforms that at least two of the passes use.
+    pub shared: Vec<Shared>,
+    /// Predicted seconds of all passes together.
+    pub seconds: f64,
+}
+
+/// A pass's candidate for a step.
+struct Candidate {
+    algorithm: &'static str,
+    seconds: f64,
+    workspace: usize,
+    shares: Vec<(Shared, f64)>,
+}
+
+/// Chooses the passes of a step together: over all combinations of willing algorithms, the least sum of
+/// predicted times, where a transform that several passes share is paid once. Sharing is left out where it
+/// would exceed `limit` bytes together with the workspace.
+///
+/// # Errors
+/// As [`Ranking::choose`].
+pub fn choose_step<B: crate::Backend>(
+    algorithms: &[&'static dyn ConvAlgorithm<B>],
+    machine: &Machine,
+    problem: &ConvProblem,
+    passes: &[Pass],
+    policy: &Policy,
+    limit: Option<usize>,
+) -> Result<StepChoice> {
+    let mut candidates = Vec::new();
+    for &pass in passes {
+        let ranking = rank(algorithms, machine, problem, pass, limit);
+        let best = ranking.choose(policy)?;
+        let mut willing: Vec<Candidate> = Vec::new();
+        for entry in &ranking.entries {
+            let wanted = *policy == Policy::Predicted || entry.algorithm == best.algorithm;
+            if let (true, Ok((cost, seconds))) = (wanted, &entry.answer) {
+                let algorithm = entry.algorithm;
+                let price = |saved: &Cost| machine.model.seconds(algorithm, pass, saved, machine.threads);
+                let found = crate::algorithm::find(algorithms, algorithm)?.shares(machine, problem, pass);
+                let shares = found.into_iter().map(|shared| (shared, price(&shared.saved))).collect();
+                willing.push(Candidate { algorithm, seconds: *seconds, workspace: cost.workspace, shares });
+            }
+        }
+        candidates.push(willing);
+    }
+    let mut best: Option<StepChoice> = None;
+    combinations(&candidates, &mut Vec::new(), &mut |combination| {
+        let choice = price(combination, limit);
+        if best.as_ref().is_none_or(|best| choice.seconds.total_cmp(&best.seconds).is_lt()) {
+            best = Some(choice);
+        }
+    });
+    best.ok_or_else(|| Error::Argument {
+        what: "passes",
+        expected: "at least one".into(),
+        found: "none".into(),
+    })
+}
+
+fn combinations<'a>(
+    candidates: &'a [Vec<Candidate>],
+    chosen: &mut Vec<&'a Candidate>,
+    visit: &mut impl FnMut(&[&'a Candidate]),
+) {
+    match candidates.split_first() {
+        None if !chosen.is_empty() => visit(chosen),
+        None => {}
+        Some((first, rest)) => first.iter().for_each(|candidate| {
+            chosen.push(candidate);
+            combinations(rest, chosen, visit);
+            chosen.pop();
+        }),
+    }
+}
+
+/// Sum of times, less what sharing saves: every use of a transform but its dearest.
+fn price(combination: &[&Candidate], limit: Option<usize>) -> StepChoice {
+    let mut uses: Vec<(Shared, Vec<f64>)> = Vec::new();
+    for (shared, seconds) in combination.iter().flat_map(|candidate| &candidate.shares) {
+        match uses.iter_mut().find(|(known, _)| known.key == shared.key) {
+            Some((_, times)) => times.push(*seconds),
+            None => uses.push((*shared, vec![*seconds])),
+        }
+    }
+    uses.retain(|(_, times)| times.len() > 1);
+    let workspace = combination.iter().map(|candidate| candidate.workspace).max().unwrap_or(0);
+    let booked: usize = uses.iter().map(|(shared, _)| shared.len * size_of::<f32>()).sum();
+    if limit.is_some_and(|limit| workspace + booked > limit) {
+        uses.clear();
+    }
+    let saved = |times: &Vec<f64>| times.iter().sum::<f64>() - times.iter().copied().fold(0.0, f64::max);
+    StepChoice {
+        algorithms: combination.iter().map(|candidate| candidate.algorithm).collect(),
+        seconds: combination.iter().map(|candidate| candidate.seconds).sum::<f64>()
+            - uses.iter().map(|(_, times)| saved(times)).sum::<f64>(),
+        shared: uses.into_iter().map(|(shared, _)| shared).collect(),
+    }
+}

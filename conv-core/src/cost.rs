@@ -1,0 +1,156 @@
+//! Counted cost of an algorithm on a problem, and the fitted linear model that turns it into seconds.
+
+use std::collections::BTreeMap;
+use std::ops::{Add, Sub};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Pass, Result};
+
+/// What one pass takes, counted: the same on every machine of the same [`Machine`] sizes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Cost {
+    /// Real floating point operations in Fourier transforms (a fused multiply-add is two).
+    pub transform_flops: f64,
+    /// Real floating point operations in products, register tails included.
+    pub product_flops: f64,
+    /// Bytes read and written outside registers and first-level cache.
+    pub bytes: f64,
+    /// Parallel regions or kernel launches.
+    pub launches: f64,
+    /// Bytes of workspace, exact.
+    pub workspace: usize,
+}
+
+impl Cost {
+    /// All floating point operations.
+    pub fn flops(&self) -> f64 {
+        self.transform_flops + self.product_flops
+    }
+}
+
+impl Add for Cost {
+    type Output = Cost;
+
+    /// One after the other, in the same workspace.
+    fn add(self, other: Cost) -> Cost {
+        Cost {
+            transform_flops: self.transform_flops + other.transform_flops,
+            product_flops: self.product_flops + other.product_flops,
+            bytes: self.bytes + other.bytes,
+            launches: self.launches + other.launches,
+            workspace: self.workspace.max(other.workspace),
+        }
+    }
+}
+
+impl Sub for Cost {
+    type Output = Cost;
+
+    /// Without work that is already done; the workspace stays.
+    fn sub(self, done: Cost) -> Cost {
+        Cost {
+            transform_flops: self.transform_flops - done.transform_flops,
+            product_flops: self.product_flops - done.product_flops,
+            bytes: self.bytes - done.bytes,
+            launches: self.launches - done.launches,
+            workspace: self.workspace,
+        }
+    }
+}
+
+/// Seconds each counted unit takes in one algorithm and pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rates {
+    /// Seconds of one thread per 10⁹ transform operations.
+    #[serde(default)]
+    pub transform: f64,
+    /// Seconds of one thread per 10⁹ product operations.
+    #[serde(default)]
+    pub product: f64,
+    /// Seconds per 10⁹ bytes.
+    #[serde(default)]
+    pub bytes: f64,
+    /// Microseconds per launch.
+    #[serde(default)]
+    pub launch: f64,
+}
+
+/// A linear model, fitted on one class of machine: one row of [`Rates`] per algorithm and pass.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CostModel {
+    /// The machine, date and command the rates were measured with.
+    pub measured: String,
+    /// Rates by algorithm and pass name.
+    pub rates: BTreeMap<String, BTreeMap<String, Rates>>,
+}
+
+impl CostModel {
+    /// Reads a table as the backends keep them: `measured = "…"` and `[rates.ALGORITHM.PASS]` sections.
+    ///
+    /// # Errors
+    /// [`Error::Table`] with what the reader found.
+    pub fn from_toml(text: &str) -> Result<Self> {
+        let model: CostModel = toml::from_str(text).map_err(|error| Error::Table(error.to_string()))?;
+        let rates = model.rates.values().flat_map(|passes| passes.values());
+        for rate in rates.flat_map(|r| [r.transform, r.product, r.bytes, r.launch]) {
+            if !(rate.is_finite() && rate >= 0.0) {
+                return Err(Error::Table(format!("expected rates of at least 0, found {rate}")));
+            }
+        }
+        Ok(model)
+    }
+
+    /// Predicted seconds: operations over `threads` threads, plus bytes and launches, each times its rate. An
+    /// algorithm without a row is never preferred: its time is infinite.
+    pub fn seconds(&self, algorithm: &str, pass: Pass, cost: &Cost, threads: usize) -> f64 {
+        let Some(rates) = self.rates.get(algorithm).and_then(|passes| passes.get(pass.name())) else {
+            return f64::INFINITY;
+        };
+        let compute = rates.transform * cost.transform_flops + rates.product * cost.product_flops;
+        compute * 1e-9 / threads.max(1) as f64
+            + rates.bytes * cost.bytes * 1e-9
+            + rates.launch * cost.launches * 1e-6
+    }
+}
+
+/// What counting and choosing need to know about the hardware a backend runs on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Machine {
+    /// Name of the class of machine, as its table is called.
+    pub name: String,
+    /// Threads that work in parallel.
+    pub threads: usize,
+    /// f32 lanes of a register.
+    pub lanes: usize,
+    /// Bytes of first-, second- and third-level cache, the first two per thread.
+    pub caches: [usize; 3],
+    /// The fitted table.
+    pub model: CostModel,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_are_linear_and_unknown_rows_lose() {
+        let text =
+            "measured = \"by hand\"\n[rates.direct.forward]\nproduct = 0.5\nbytes = 0.1\nlaunch = 2.0\n";
+        let model = CostModel::from_toml(text).unwrap();
+        let cost = Cost { product_flops: 4e9, bytes: 1e9, launches: 3.0, ..Cost::default() };
+        let seconds = model.seconds("direct", Pass::Forward, &cost, 2);
+        assert!((seconds - (1.0 + 0.1 + 6e-6)).abs() < 1e-12);
+        assert_eq!(model.seconds("direct", Pass::BackwardInput, &cost, 2), f64::INFINITY);
+    }
+
+    #[test]
+    fn bad_tables_are_named() {
+        let negative = "measured = \"\"\n[rates.direct.forward]\nproduct = -1.0\n";
+        let found = CostModel::from_toml(negative).unwrap_err().to_string();
+        assert_eq!(found, "cost table: expected rates of at least 0, found -1");
+        assert!(CostModel::from_toml("rates = 3").unwrap_err().to_string().starts_with("cost table: "));
+    }
+}

@@ -1,0 +1,244 @@
+//! A backend together with its policy, built kernels and the one workspace: what a network holds.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::algorithm::{check_len, find};
+use crate::choose::{choose_step, rank};
+use crate::{Backend, ConvKernel, ConvProblem, Operands, Pass, Policy, Ranking, Result, Scratch, Spectra};
+
+type Kernels<B> = HashMap<(ConvProblem, Pass, &'static str), Arc<dyn ConvKernel<B>>>;
+
+/// Chooses, builds once per problem and pass, and lends the workspace.
+pub struct Engine<B: Backend> {
+    backend: B,
+    policy: Policy,
+    workspace_limit: Option<usize>,
+    kernels: Kernels<B>,
+    workspace: B::Buffer,
+}
+
+/// A pass of a problem with its kernel, ready to run.
+pub struct Planned<B: Backend> {
+    problem: ConvProblem,
+    pass: Pass,
+    algorithm: &'static str,
+    kernel: Arc<dyn ConvKernel<B>>,
+}
+
+impl<B: Backend> Planned<B> {
+    /// The algorithm chosen.
+    pub fn algorithm(&self) -> &'static str {
+        self.algorithm
+    }
+
+    /// The pass.
+    pub fn pass(&self) -> Pass {
+        self.pass
+    }
+
+    /// Values of workspace it uses.
+    pub fn workspace_len(&self) -> usize {
+        self.kernel.workspace_len()
+    }
+}
+
+/// The passes of one layer's training step, chosen together, with the spectra they share.
+pub struct Step<B: Backend> {
+    passes: Vec<Planned<B>>,
+    spectra: Spectra<B>,
+}
+
+impl<B: Backend> Step<B> {
+    /// The planned pass, where it was asked for.
+    pub fn planned(&self, pass: Pass) -> Option<&Planned<B>> {
+        self.passes.iter().find(|planned| planned.pass == pass)
+    }
+
+    /// Transforms that the passes share.
+    pub fn shared(&self) -> usize {
+        self.spectra.booked()
+    }
+}
+
+impl<B: Backend> Engine<B> {
+    /// An engine that chooses by predicted time and has no workspace limit.
+    ///
+    /// # Errors
+    /// As [`Backend::alloc`].
+    pub fn new(backend: B) -> Result<Self> {
+        let workspace = backend.alloc(0)?;
+        Ok(Engine {
+            backend,
+            policy: Policy::Predicted,
+            workspace_limit: None,
+            kernels: HashMap::new(),
+            workspace,
+        })
+    }
+
+    /// The same engine with another policy.
+    ///
+    /// # Errors
+    /// [`crate::Error::UnknownAlgorithm`] for a name the backend does not have.
+    pub fn with_policy(mut self, policy: Policy) -> Result<Self> {
+        if let Policy::Named(name) = &policy {
+            find(self.backend.algorithms(), name)?;
+        }
+        self.policy = policy;
+        Ok(self)
+    }
+
+    /// The same engine that uses at most `bytes` of workspace; `None` lifts the limit.
+    pub fn with_workspace_limit(mut self, bytes: Option<usize>) -> Self {
+        self.workspace_limit = bytes;
+        self
+    }
+
+    /// The backend, for memory and copies.
+    pub fn backend(&self) -> &B {
+        &self.backend
+    }
+
+    /// The policy.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Bytes of the workspace all kernels share.
+    pub fn workspace_bytes(&self) -> usize {
+        self.backend.len(&self.workspace) * size_of::<f32>()
+    }
+
+    /// Every algorithm's answer for this problem and pass under the workspace limit.
+    pub fn explain(&self, problem: &ConvProblem, pass: Pass) -> Ranking {
+        rank(self.backend.algorithms(), self.backend.machine(), problem, pass, self.workspace_limit)
+    }
+
+    /// Chooses by the engine's policy, builds on first use and books the workspace.
+    ///
+    /// # Errors
+    /// As [`Ranking::choose`], or where memory cannot be had.
+    pub fn plan(&mut self, problem: &ConvProblem, pass: Pass) -> Result<Planned<B>> {
+        let ranking = self.explain(problem, pass);
+        let entry = ranking.choose(&self.policy)?;
+        tracing::debug!(%problem, %pass, algorithm = entry.algorithm, seconds = entry.seconds(), "chosen");
+        self.build(problem, pass, entry.algorithm)
+    }
+
+    /// Chooses the passes of a training step together ([`choose_step`]) by `policy`, builds them and books
+    /// workspace and shared spectra.
+    ///
+    /// # Errors
+    /// As [`Engine::plan`].
+    pub fn plan_step(&mut self, problem: &ConvProblem, passes: &[Pass], policy: &Policy) -> Result<Step<B>> {
+        let (machine, algorithms) = (self.backend.machine(), self.backend.algorithms());
+        let choice = choose_step(algorithms, machine, problem, passes, policy, self.workspace_limit)?;
+        let (chosen, seconds, shared) = (choice.algorithms.join(" "), choice.seconds, choice.shared.len());
+        tracing::debug!(%problem, chosen, seconds, shared, "step chosen");
+        let spectra = Spectra::book(&self.backend, &choice.shared)?;
+        let picks = passes.iter().zip(choice.algorithms);
+        let passes = picks.map(|(pass, algorithm)| self.build(problem, *pass, algorithm));
+        Ok(Step { passes: passes.collect::<Result<_>>()?, spectra })
+    }
+
+    fn build(&mut self, problem: &ConvProblem, pass: Pass, algorithm: &'static str) -> Result<Planned<B>> {
+        let key = (*problem, pass, algorithm);
+        let kernel = match self.kernels.get(&key) {
+            Some(kernel) => kernel.clone(),
+            None => {
+                let built =
+                    find(self.backend.algorithms(), algorithm)?.build(&self.backend, problem, pass)?;
+                let kernel: Arc<dyn ConvKernel<B>> = built.into();
+                self.kernels.insert(key, kernel.clone());
+                kernel
+            }
+        };
+        self.book(kernel.workspace_len())?;
+        Ok(Planned { problem: *problem, pass, algorithm, kernel })
+    }
+
+    fn book(&mut self, len: usize) -> Result<()> {
+        if len > self.backend.len(&self.workspace) {
+            self.workspace = self.backend.alloc(0)?;
+            self.workspace = self.backend.alloc(len)?;
+        }
+        Ok(())
+    }
+
+    /// Runs a planned pass.
+    ///
+    /// # Errors
+    /// [`crate::Error::Length`] where an operand does not fit, or what the backend reports.
+    pub fn run(&mut self, planned: &Planned<B>, operands: Operands<'_, B>) -> Result<()> {
+        self.run_sharing(planned, operands, &mut Spectra::default())
+    }
+
+    /// Runs one pass of a step. Forward begins the step; the backward passes that follow must get the same
+    /// input, weight and grad_output, since their transforms are kept.
+    ///
+    /// # Errors
+    /// As [`Engine::run`], and [`crate::Error::Argument`] for a pass that was not planned.
+    pub fn run_step(&mut self, step: &mut Step<B>, pass: Pass, operands: Operands<'_, B>) -> Result<()> {
+        let Step { passes, spectra } = step;
+        if pass == Pass::Forward {
+            spectra.clear();
+        }
+        let planned = passes.iter().find(|planned| planned.pass == pass).ok_or_else(|| {
+            let known: Vec<_> = passes.iter().map(|planned| planned.pass.name()).collect();
+            crate::Error::Argument { what: "pass", expected: known.join(", "), found: pass.to_string() }
+        })?;
+        self.run_sharing(planned, operands, spectra)
+    }
+
+    fn run_sharing(
+        &mut self,
+        planned: &Planned<B>,
+        operands: Operands<'_, B>,
+        spectra: &mut Spectra<B>,
+    ) -> Result<()> {
+        operands.check(&self.backend, &planned.problem, planned.pass)?;
+        self.book(planned.workspace_len())?;
+        let scratch = Scratch { workspace: &mut self.workspace, spectra };
+        planned.kernel.run(&self.backend, operands, scratch)
+    }
+
+    /// One pass on host memory: plan, copy in, run, copy out. `bias` is for the forward pass.
+    ///
+    /// # Errors
+    /// [`crate::Error::Length`] where a slice does not fit the problem, and as [`Engine::plan`].
+    pub fn convolve(
+        &mut self,
+        problem: &ConvProblem,
+        pass: Pass,
+        lhs: &[f32],
+        rhs: &[f32],
+        bias: Option<&[f32]>,
+    ) -> Result<Vec<f32>> {
+        let [left, right, product] = pass.roles();
+        let names = pass.operand_names();
+        check_len(names[0], problem.len(left), lhs.len())?;
+        check_len(names[1], problem.len(right), rhs.len())?;
+        if let Some(bias) = bias {
+            check_len("bias", problem.out_channels(), bias.len())?;
+        }
+        let planned = self.plan(problem, pass)?;
+        let (lhs, rhs) = (self.uploaded(lhs)?, self.uploaded(rhs)?);
+        let bias = bias.map(|bias| self.uploaded(bias)).transpose()?;
+        let mut out = self.backend.alloc(problem.len(product))?;
+        self.run(&planned, Operands::new(&lhs, &rhs, &mut out).bias(bias.as_ref()))?;
+        let mut values = vec![0.0; problem.len(product)];
+        self.backend.download(&out, &mut values)?;
+        Ok(values)
+    }
+
+    /// A new buffer with these values.
+    ///
+    /// # Errors
+    /// As [`Backend::alloc`].
+    pub fn uploaded(&self, values: &[f32]) -> Result<B::Buffer> {
+        let mut buffer = self.backend.alloc(values.len())?;
+        self.backend.upload(values, &mut buffer)?;
+        Ok(buffer)
+    }
+}

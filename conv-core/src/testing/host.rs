@@ -1,0 +1,62 @@
+//! A backend of plain vectors without algorithms of its own, for tests of the contract itself.
+
+use crate::algorithm::check_len;
+use crate::{Backend, ConvAlgorithm, CostModel, Machine, Result};
+
+/// Memory of a [`HostBackend`].
+pub type HostBuffer = Vec<f32>;
+
+/// A backend in host memory that runs the algorithms it is given.
+pub struct HostBackend {
+    algorithms: &'static [&'static dyn ConvAlgorithm<HostBackend>],
+    machine: Machine,
+}
+
+impl HostBackend {
+    /// With these algorithms and cost model.
+    pub fn new(algorithms: &'static [&'static dyn ConvAlgorithm<HostBackend>], model: CostModel) -> Self {
+        let caches = [32 << 10, 1 << 20, 32 << 20];
+        HostBackend {
+            algorithms,
+            machine: Machine { name: "host".into(), threads: 1, lanes: 1, caches, model },
+        }
+    }
+}
+
+impl Backend for HostBackend {
+    type Buffer = HostBuffer;
+
+    fn name(&self) -> &str {
+        "host"
+    }
+
+    fn alloc(&self, len: usize) -> Result<HostBuffer> {
+        Ok(vec![0.0; len])
+    }
+
+    fn len(&self, buffer: &HostBuffer) -> usize {
+        buffer.len()
+    }
+
+    fn upload(&self, from: &[f32], to: &mut HostBuffer) -> Result<()> {
+        check_len("upload", to.len(), from.len())?;
+        to.copy_from_slice(from);
+        Ok(())
+    }
+
+    fn download(&self, from: &HostBuffer, to: &mut [f32]) -> Result<()> {
+        check_len("download", from.len(), to.len())?;
+        to.copy_from_slice(from);
+        Ok(())
+    }
+
+    fn algorithms(&self) -> &'static [&'static dyn ConvAlgorithm<Self>] {
+        self.algorithms
+    }
+
+    fn machine(&self) -> &Machine {
+        &self.machine
+    }
+}
+
+impl crate::Ops for HostBackend {}

@@ -1,0 +1,1 @@
+//! Layers, losses, optimizers and data for convolutional networks, generic over the backend.
