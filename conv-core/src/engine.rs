@@ -127,7 +127,7 @@ impl<B: Backend> Engine<B> {
     }
 
     /// Chooses the passes of a training step together ([`choose_step`]) by `policy`, builds them and books
-    /// workspace and shared spectra.
+    /// workspace and shared spectra. The first of `passes` is the one that begins the step.
     ///
     /// # Errors
     /// As [`Engine::plan`].
@@ -174,14 +174,14 @@ impl<B: Backend> Engine<B> {
         self.run_sharing(planned, operands, &mut Spectra::default())
     }
 
-    /// Runs one pass of a step. Forward begins the step; the backward passes that follow must get the same
+    /// Runs one pass of a step. The first pass planned begins the step; the passes that follow must get the same
     /// input, weight and grad_output, since their transforms are kept.
     ///
     /// # Errors
     /// As [`Engine::run`], and [`crate::Error::Argument`] for a pass that was not planned.
     pub fn run_step(&mut self, step: &mut Step<B>, pass: Pass, operands: Operands<'_, B>) -> Result<()> {
         let Step { passes, spectra } = step;
-        if pass == Pass::Forward {
+        if passes.first().is_some_and(|first| first.pass == pass) {
             spectra.clear();
         }
         let planned = passes.iter().find(|planned| planned.pass == pass).ok_or_else(|| {

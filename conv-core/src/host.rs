@@ -100,7 +100,8 @@ pub fn pool_backward(
 /// Cross-entropy of each row's softmax against its label, and the gradient of the mean over `batch` rows.
 ///
 /// For each row of `classes` logits writes to `losses` the loss `log Σ exp(z) - z_label`, to `hits` 1 where the
-/// largest logit is the label's, else 0, and to `grad` `(softmax(z) - onehot) / batch`.
+/// largest logit is the label's, else 0, and to `grad` `(softmax(z) - onehot) / batch`. A label that is no
+/// class gives the loss NaN.
 pub fn softmax_cross_entropy(
     logits: &[f32],
     labels: &[f32],
@@ -116,10 +117,10 @@ pub fn softmax_cross_entropy(
         let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         grad.iter_mut().zip(row).for_each(|(g, z)| *g = (z - largest).exp());
         let sum: f32 = grad.iter().sum();
-        *loss = sum.ln() + largest - row[label];
+        *loss = sum.ln() + largest - row.get(label).unwrap_or(&f32::NAN);
         *hit = f32::from(u8::from(row.iter().position(|z| *z == largest) == Some(label)));
         grad.iter_mut().for_each(|g| *g /= sum * batch as f32);
-        grad[label] -= 1.0 / batch as f32;
+        grad.get_mut(label).into_iter().for_each(|g| *g -= 1.0 / batch as f32);
     }
 }
 

@@ -1,0 +1,37 @@
+//! `cargo xtask ci`: every check besides the tests, each a step that fails alone.
+
+use std::path::Path;
+
+use xshell::{Shell, cmd};
+
+use crate::arrows;
+
+/// Runs the steps in order and stops at the first that fails.
+pub(crate) fn run(long: bool) -> anyhow::Result<()> {
+    let sh = Shell::new()?;
+    sh.change_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
+    cmd!(sh, "cargo fmt --all --check").run()?;
+    cmd!(sh, "cargo clippy --workspace --all-targets --all-features --quiet -- -D warnings").run()?;
+    cmd!(sh, "cargo doc --workspace --all-features --no-deps --quiet").env("RUSTDOCFLAGS", "-D warnings").run()?;
+    let found = arrows::check(&sh.current_dir())?;
+    println!("arrows: {found} dependencies between crates, all allowed");
+    licences(&sh)?;
+    if long {
+        cmd!(sh, "cargo test --workspace --release --quiet -- --ignored").run()?;
+    }
+    println!("ci: passed");
+    Ok(())
+}
+
+/// Licences, duplicate and foreign sources of all dependencies; advisories where their database is at hand.
+fn licences(sh: &Shell) -> anyhow::Result<()> {
+    if cmd!(sh, "cargo deny --version").quiet().ignore_stderr().read().is_err() {
+        println!("licences: SKIPPED, cargo-deny is not installed (cargo install cargo-deny --locked)");
+        return Ok(());
+    }
+    cmd!(sh, "cargo deny --offline check --hide-inclusion-graph licenses bans sources").run()?;
+    if cmd!(sh, "cargo deny --offline check advisories").quiet().ignore_stderr().run().is_err() {
+        println!("advisories: SKIPPED, no copy of the advisory database, or one that reports something");
+    }
+    Ok(())
+}
