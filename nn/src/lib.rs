@@ -1,1 +1,65 @@
 //! Layers, losses, optimizers and data for convolutional networks, generic over the backend.
+//!
+//! A network is a [`Sequential`] chain of [`Layer`]s. All convolutions go through one [`conv_core::Engine`], which
+//! chooses their algorithms and lends one workspace; everything else is an operation of [`conv_core::Ops`].
+//!
+//! ```no_run
+//! # fn train<B: conv_core::Ops>(backend: B, images: &[f32], labels: &[usize]) -> nn::Result<()> {
+//! use nn::{Sgd, Shape, Trainer, models};
+//!
+//! let mut engine = conv_core::Engine::new(backend)?;
+//! let network = models::lenet(engine.backend(), 3, 10, 1)?;
+//! let mut trainer = Trainer::new(network, Sgd::new(0.01, 0.9, 0.0)?);
+//! let shape = Shape::new(&[128, 3, 32, 32])?;
+//! trainer.network_mut().prepare(&mut engine, &shape)?;
+//! println!("{}", trainer.network().summary(&shape)?);
+//! for step in 0..100 {
+//!     let score = trainer.step(&mut engine, &shape, images, labels)?;
+//!     println!("step {step}: loss {:.4}, accuracy {:.1} %", score.loss(), 100.0 * score.accuracy());
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+#![forbid(unsafe_code)]
+
+pub mod checkpoint;
+mod conv;
+mod conv_transpose;
+pub mod data;
+mod error;
+mod flatten;
+mod layer;
+mod linear;
+mod loss;
+pub mod models;
+mod options;
+mod parameter;
+mod pool;
+mod relu;
+mod sequential;
+mod sgd;
+mod shape;
+mod statistics;
+mod summary;
+mod tape;
+mod train;
+mod weights;
+
+pub use conv::{Conv, Conv1d, Conv2d, Conv3d};
+pub use conv_transpose::{ConvTranspose, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d};
+pub use error::{Error, Result};
+pub use flatten::Flatten;
+pub use layer::{Backward, Layer, Wanted};
+pub use linear::Linear;
+pub use loss::{CrossEntropy, Score};
+pub use options::ConvOptions;
+pub use parameter::Parameter;
+pub use pool::Pool;
+pub use relu::Relu;
+pub use sequential::Sequential;
+pub use sgd::Sgd;
+pub use shape::Shape;
+pub use statistics::Statistics;
+pub use summary::{Row, Summary};
+pub use train::{Trainer, shuffled};

@@ -1,0 +1,36 @@
+//! The rectifier.
+
+use conv_core::{Engine, Ops};
+
+use crate::{Backward, Layer, Result, Shape};
+
+/// `max(input, 0)`, value by value.
+pub struct Relu;
+
+impl<B: Ops> Layer<B> for Relu {
+    fn name(&self) -> &'static str {
+        "relu"
+    }
+
+    fn output_shape(&self, input: &Shape) -> Result<Shape> {
+        Ok(input.clone())
+    }
+
+    fn forward(
+        &mut self,
+        engine: &mut Engine<B>,
+        _shape: &Shape,
+        input: &B::Buffer,
+        output: &mut B::Buffer,
+    ) -> Result<()> {
+        Ok(engine.backend().relu(input, output)?)
+    }
+
+    fn backward(&mut self, engine: &mut Engine<B>, _shape: &Shape, tensors: Backward<'_, B>) -> Result<()> {
+        let Backward { output, grad_output, grad_input, .. } = tensors;
+        match grad_input {
+            Some(grad_input) => Ok(engine.backend().relu_backward(output, grad_output, grad_input)?),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Whole networks: gradients by differences, falling losses, summaries, kept memory.
+
+mod common;
+
+use common::{Host, engine, shape};
+use conv_core::testing::values;
+use conv_core::{Engine, Policy};
+use nn::*;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+/// Convolution, ReLU, both poolings, a view and a linear layer.
+fn small(engine: &Engine<Host>, seed: u64) -> Sequential<Host> {
+    let (backend, random) = (engine.backend(), &mut StdRng::seed_from_u64(seed));
+    Sequential::new()
+        .with(Pool::average([1, 2]).stride([1, 1]))
+        .with(Conv2d::new(backend, ConvOptions::new(2, 4, [3, 3]).padding([1, 1]), random).unwrap())
+        .with(Relu)
+        .with(Pool::max([2, 2]).stride([2, 1]))
+        .with(Pool::average([2, 2]).padding([1, 1]))
+        .with(Flatten)
+        .with(Linear::new(backend, 24, 3, random).unwrap())
+}
+
+fn mean_loss(
+    engine: &mut Engine<Host>,
+    network: &mut Sequential<Host>,
+    x: &Vec<f32>,
+    labels: &[usize],
+) -> f64 {
+    let logits = network.forward(engine, &shape(&[2, 2, 6, 6]), x).unwrap();
+    let mut loss = CrossEntropy::new();
+    loss.evaluate(engine.backend(), &shape(&[2, 3]), logits, labels).unwrap().0.loss()
+}
+
+#[test]
+fn gradients_are_those_of_finite_differences() {
+    let (mut engine, input, labels) = (engine(), shape(&[2, 2, 6, 6]), [2, 0]);
+    let (mut network, x) = (small(&engine, 5), values(input.elements(), 1));
+    network.prepare(&mut engine, &input).unwrap();
+    let logits = network.forward(&mut engine, &input, &x).unwrap();
+    let mut loss = CrossEntropy::new();
+    let (_, grad) = loss.evaluate(engine.backend(), &shape(&[2, 3]), logits, &labels).unwrap();
+    network.backward(&mut engine, &input, &x, grad).unwrap();
+    let grads: Vec<Vec<f32>> = network.parameters().map(|(_, parameter)| parameter.grad.clone()).collect();
+    for (which, grads) in grads.iter().enumerate() {
+        for at in (0..grads.len()).step_by(3) {
+            let mut moved = |by: f32| {
+                network.parameters_mut().nth(which).unwrap().value[at] += by;
+                mean_loss(&mut engine, &mut network, &x, &labels)
+            };
+            // Small, since ReLU and maxima have kinks.
+            let step = 1e-4;
+            let (above, below) = (moved(step), moved(-2.0 * step));
+            moved(step);
+            let slope = (above - below) / f64::from(2.0 * step);
+            assert!((slope - f64::from(grads[at])).abs() < 2e-3, "{which} {at}: {slope} {}", grads[at]);
+        }
+    }
+    assert!(grads.iter().flatten().any(|grad| grad.abs() > 0.05));
+}
+
+#[test]
+fn a_backward_direction_follows_a_forward_direction() {
+    let (mut engine, input) = (engine(), shape(&[2, 2, 6, 6]));
+    let (mut network, x, g) = (small(&engine, 5), values(input.elements(), 1), vec![1.0; 6]);
+    let expected = "backward: expected a prepared forward before it, found none of shape (2, 2, 6, 6)";
+    let mut backward = |network: &mut Sequential<Host>, forward: bool| {
+        if forward {
+            network.forward(&mut engine, &input, &x).unwrap();
+        }
+        network.backward(&mut engine, &input, &x, &g).map_err(|error| error.to_string())
+    };
+    assert_eq!(backward(&mut network, true).unwrap_err(), expected);
+    network.prepare(&mut common::engine(), &input).unwrap();
+    assert_eq!(backward(&mut network, true), Ok(()));
+    assert_eq!(backward(&mut network, false).unwrap_err(), expected);
+}
+
+fn losses(seed: u64) -> Vec<f64> {
+    let (mut engine, input) = (engine(), shape(&[8, 5]));
+    let random = &mut StdRng::seed_from_u64(seed);
+    let network = Sequential::new()
+        .with(Linear::new(engine.backend(), 5, 16, random).unwrap())
+        .with(Relu)
+        .with(Linear::new(engine.backend(), 16, 3, random).unwrap());
+    let mut trainer = Trainer::new(network, Sgd::new(0.1, 0.9, 1e-4).unwrap());
+    let (x, labels) = (values(input.elements(), 7), [0, 1, 2, 0, 1, 2, 0, 1]);
+    (0..40).map(|_| trainer.step(&mut engine, &input, &x, &labels).unwrap().loss()).collect()
+}
+
+#[test]
+fn the_loss_falls_and_depends_on_the_seed_alone() {
+    let first = losses(1);
+    assert!(first[39] < 0.2 * first[0], "{} {}", first[0], first[39]);
+    assert_eq!(first, losses(1));
+    assert_ne!(first, losses(2));
+}
+
+#[test]
+fn no_step_but_the_first_of_its_shape_allocates() {
+    let mut engine = engine();
+    let mut trainer = Trainer::new(small(&engine, 5), Sgd::new(0.1, 0.0, 0.0).unwrap());
+    let mut made = Vec::new();
+    for (batch, training) in [(4, true), (3, true), (5, false), (4, true), (3, true), (5, false), (4, false)]
+    {
+        let (input, labels) = (shape(&[batch, 2, 6, 6]), vec![1; batch]);
+        let x = values(input.elements(), 1);
+        let before = engine.backend().allocations();
+        let step = if training { Trainer::step } else { Trainer::evaluate };
+        step(&mut trainer, &mut engine, &input, &x, &labels).unwrap();
+        made.push(engine.backend().allocations() - before);
+    }
+    assert!(made[..3].iter().all(|made| *made > 0), "{made:?}");
+    assert_eq!(made[3..], [0; 4]);
+    assert!(made[2] < made[0], "evaluation keeps no gradients: {made:?}");
+}
+
+#[test]
+fn networks_without_layers_or_of_views_alone_pass_their_input_on() {
+    let (mut engine, x) = (engine(), vec![1.0, 2.0, 3.0, 4.0]);
+    let mut none = Sequential::new();
+    assert_eq!(none.forward(&mut engine, &shape(&[1, 4]), &x).unwrap(), &x);
+    let mut view = Sequential::new().with(Flatten);
+    view.prepare(&mut engine, &shape(&[1, 2, 2])).unwrap();
+    assert_eq!(view.forward(&mut engine, &shape(&[1, 2, 2]), &x).unwrap(), &x);
+    view.backward(&mut engine, &shape(&[1, 2, 2]), &x, &x).unwrap();
+}
+
+#[test]
+fn the_summary_of_lenet() {
+    let mut engine = engine().with_policy(Policy::Named("slower".into())).unwrap();
+    let mut network = models::lenet(engine.backend(), 3, 10, 1).unwrap();
+    let input = shape(&[4, 3, 32, 32]);
+    assert_eq!(network.summary(&input).unwrap().parameters(), 62_006);
+    network.prepare(&mut engine, &input).unwrap();
+    let expected = "\
+layer     output shape     parameters  forward  backward-input  backward-weights
+conv2d    (4, 6, 28, 28)          456  slower   -               slower
+relu      (4, 6, 28, 28)            0  -        -               -
+max_pool  (4, 6, 14, 14)            0  -        -               -
+conv2d    (4, 16, 10, 10)       2,416  slower   slower          slower
+relu      (4, 16, 10, 10)           0  -        -               -
+max_pool  (4, 16, 5, 5)             0  -        -               -
+flatten   (4, 400)                  0  -        -               -
+linear    (4, 120)             48,120  plain    plain           plain
+relu      (4, 120)                  0  -        -               -
+linear    (4, 84)              10,164  plain    plain           plain
+relu      (4, 84)                   0  -        -               -
+linear    (4, 10)                 850  plain    plain           plain
+62,006 parameters";
+    assert_eq!(network.summary(&input).unwrap().to_string(), expected);
+}
+
+#[test]
+fn evaluation_plans_the_forward_direction_alone() {
+    let (mut engine, input) = (engine(), shape(&[1, 2, 6, 6]));
+    let mut network = small(&engine, 1);
+    network.forward(&mut engine, &input, &vec![0.0; 72]).unwrap();
+    let planned = |network: &Sequential<Host>| {
+        network.summary(&input).unwrap().rows.iter().map(|row| row.algorithms.len()).sum::<usize>()
+    };
+    assert_eq!(planned(&network), 2);
+    network.prepare(&mut engine, &input).unwrap();
+    assert_eq!(planned(&network), 5);
+}
+
+#[test]
+fn weights_depend_on_the_seed_and_stay_in_bounds() {
+    let weights = |seed| {
+        let network = models::lenet(engine().backend(), 3, 10, seed).unwrap();
+        network.parameters().map(|(name, parameter)| (name, parameter.value.clone())).collect::<Vec<_>>()
+    };
+    let found = weights(1);
+    assert_eq!(found, weights(1));
+    assert_ne!(found[0], weights(2)[0]);
+    assert_eq!(found[0].0, "0.weight");
+    let (bound, square) = ((6.0f32 / 400.0).sqrt(), |w: &f32| f64::from(*w).powi(2));
+    let linear = &found[4].1;
+    assert!(linear.iter().all(|w| w.abs() <= bound));
+    let variance = linear.iter().map(square).sum::<f64>() / linear.len() as f64;
+    assert!((variance * 200.0 - 1.0).abs() < 0.02, "{variance}");
+    assert!(found[1].1.iter().all(|bias| *bias == 0.0));
+}
