@@ -79,6 +79,16 @@ pub fn kernel_positions(axis: &Axis) -> usize {
     (axis.kernel - 1) * axis.dilation / axis.stride + 1
 }
 
+/// Whether any kernel point of any output meets an input point. Where none does, as when all of a dilated
+/// kernel falls on padding, every sum is empty, and a transform would give rounding errors for exact zeros.
+pub fn meets(axis: &Axis) -> bool {
+    let Axis { kernel, stride, dilation, padding: (lo, _), .. } = *axis;
+    (0..kernel).any(|j| {
+        let output = lo.saturating_sub(j * dilation).div_ceil(stride);
+        output < axis.output() && output * stride + j * dilation < lo + axis.input
+    })
+}
+
 /// Positions `begin..end` at which phase `remainder` holds input (padding left out).
 fn input_positions(axis: &Axis, remainder: usize) -> Range<usize> {
     let lo = axis.padding.0;
@@ -410,6 +420,15 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn axes_meet_unless_every_sum_is_empty() {
+        for axis in small_axes() {
+            let ones = direct(&axis, Pass::Forward, &vec![1; axis.input], &vec![1; axis.kernel], axis.output());
+            assert_eq!(meets(&axis), ones.iter().any(|sum| *sum > 0), "{axis:?}");
+        }
+        assert!(!meets(&Axis::new(2, 2).padding(2, 1).dilation(4)));
     }
 
     #[test]
