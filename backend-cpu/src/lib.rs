@@ -1,1 +1,99 @@
 //! Convolution engines on the CPU: direct, im2col and FFT, on rayon and SIMD.
+//!
+//! [`Cpu`] is the [`Backend`]; [`conv`] is the one-call form. Work runs on the rayon pool that calls it.
+//!
+//! What a NaN or infinite pixel does: with `direct` and `im2col` it reaches the outputs whose kernel window
+//! covers it; with `fft` every output of the maps it meets in a transform, with `fft-tiled` those of its
+//! tiles. A non-finite weight reaches every output of its output channel; in `im2col` and the FFT engines the
+//! zeros of the padding meet it too.
+
+mod buffer;
+mod direct;
+mod epilogue;
+mod fft;
+mod fft_tiled;
+mod fourier;
+mod im2col;
+mod machine;
+mod merge;
+mod ops;
+mod parallel;
+mod raw;
+
+pub use buffer::Buffer;
+pub use machine::{machine_names, machine_of};
+
+use conv_core::algorithm::check_len;
+use conv_core::{Backend, ConvAlgorithm, ConvProblem, Engine, Error, Machine, Pass, Result};
+
+/// Every algorithm, one line each.
+static ALGORITHMS: &[&dyn ConvAlgorithm<Cpu>] =
+    &[&direct::Direct, &im2col::Im2col, &fft::Fft, &fft_tiled::FftTiled];
+
+/// The CPU this program runs on.
+pub struct Cpu {
+    machine: Machine,
+}
+
+impl Cpu {
+    /// The CPU with as many threads as the current rayon pool has.
+    pub fn new() -> Self {
+        Cpu { machine: machine::detect() }
+    }
+
+    /// The CPU as a machine of the caller's making, for other cost tables.
+    pub fn with_machine(machine: Machine) -> Self {
+        Cpu { machine }
+    }
+}
+
+impl Default for Cpu {
+    fn default() -> Self {
+        Cpu::new()
+    }
+}
+
+impl Backend for Cpu {
+    type Buffer = Buffer;
+
+    fn name(&self) -> &str {
+        "cpu"
+    }
+
+    fn alloc(&self, len: usize) -> Result<Buffer> {
+        Buffer::zeroed(len)
+            .ok_or_else(|| Error::OutOfMemory { backend: "cpu".into(), bytes: len as u128 * 4 })
+    }
+
+    fn len(&self, buffer: &Buffer) -> usize {
+        buffer.len()
+    }
+
+    fn upload(&self, from: &[f32], to: &mut Buffer) -> Result<()> {
+        check_len("upload", to.len(), from.len())?;
+        to.copy_from_slice(from);
+        Ok(())
+    }
+
+    fn download(&self, from: &Buffer, to: &mut [f32]) -> Result<()> {
+        check_len("download", from.len(), to.len())?;
+        to.copy_from_slice(from);
+        Ok(())
+    }
+
+    fn algorithms(&self) -> &'static [&'static dyn ConvAlgorithm<Self>] {
+        ALGORITHMS
+    }
+
+    fn machine(&self) -> &Machine {
+        &self.machine
+    }
+}
+
+/// Convolves `input` with `weight`: chooses the algorithm, runs it, returns the output.
+///
+/// # Errors
+/// [`Error::Length`] where a slice does not have the problem's length.
+pub fn conv(problem: &ConvProblem, input: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Result<Vec<f32>> {
+    Engine::new(Cpu::new())?.convolve(problem, Pass::Forward, input, weight, bias)
+}

@@ -1,1 +1,23 @@
-//! Programs a user runs: train, convolve, explain.
+//! What the programs `train`, `convolve` and `explain` are made of.
+//!
+//! Each program is a [`Program`]: its flags, and what it does on a backend. [`main`] runs one as a process,
+//! [`start`] inside another, for tests.
+
+#![forbid(unsafe_code)]
+
+mod common;
+pub mod convolve;
+mod dispatch;
+pub mod explain;
+mod failure;
+mod files;
+mod npy;
+mod picture;
+mod program;
+mod tensor;
+pub mod train;
+
+pub use common::{BackendName, Common};
+pub use failure::Failure;
+pub use program::{Program, main, start};
+pub use tensor::Tensor;

@@ -1,0 +1,56 @@
+//! `fft`: whole images by one transform a map, as in Mathieu, Henaff, LeCun 2014; for large kernels.
+
+use conv_core::fourier::Tiling;
+use conv_core::spectra::Shared;
+use conv_core::{ConvAlgorithm, ConvKernel, ConvProblem, Cost, Error, Machine, Pass, Result, Unsupported};
+use fft_core::{good_even_length, good_length};
+
+use crate::Cpu;
+use crate::fourier::{FourierKernel, Plan, shares};
+
+/// Whole-image FFT convolution: all spectra are held at once and can be shared between passes.
+pub(crate) struct Fft;
+
+impl ConvAlgorithm<Cpu> for Fft {
+    fn name(&self) -> &'static str {
+        "fft"
+    }
+
+    fn estimate(
+        &self,
+        machine: &Machine,
+        problem: &ConvProblem,
+        pass: Pass,
+    ) -> std::result::Result<Cost, Unsupported> {
+        plan(machine, problem, pass).map(|plan| plan.cost())
+    }
+
+    fn shares(&self, machine: &Machine, problem: &ConvProblem, pass: Pass) -> Vec<Shared> {
+        plan(machine, problem, pass).map_or_else(|_| Vec::new(), |plan| shares(&plan))
+    }
+
+    fn build(&self, backend: &Cpu, problem: &ConvProblem, pass: Pass) -> Result<Box<dyn ConvKernel<Cpu>>> {
+        let refused = |reason| Error::Refused { algorithm: "fft", pass, problem: Box::new(*problem), reason };
+        let plan = plan(&backend.machine, problem, pass).map_err(refused)?;
+        Ok(Box::new(FourierKernel::new("fft", plan)?))
+    }
+}
+
+fn plan(machine: &Machine, problem: &ConvProblem, pass: Pass) -> std::result::Result<Plan, Unsupported> {
+    let tiling = Tiling::whole(problem, transform_length).ok_or_else(too_long)?;
+    Plan::new(problem, pass, tiling, machine, true)
+}
+
+/// The transform length for axis `index` that is at least `least`: even along the last axis, where the
+/// transform is real.
+pub(crate) fn transform_length(index: usize, least: usize) -> Option<usize> {
+    match index {
+        2 if least > 1 => good_even_length(least),
+        _ => good_length(least),
+    }
+}
+
+/// The refusal of axes beyond the longest transform.
+pub(crate) fn too_long() -> Unsupported {
+    Unsupported::Geometry(format!("an axis is longer than {} points", fft_core::MAX_LENGTH).into())
+}

@@ -1,0 +1,323 @@
+//! The FFT pipeline that `fft` and `fft-tiled` share: transform, multiply at every frequency, invert.
+
+mod lanes;
+mod plan;
+mod product;
+
+use std::ops::Range;
+
+use conv_core::algorithm::check_len;
+use conv_core::spectra::{Shared, SpectrumKey};
+use conv_core::{ConvKernel, Cost, Error, Operands, Pass, Result, Role, Scratch, Unsupported};
+use fft_core::{COMPLEX_POINT, LANES, RealFft};
+
+use crate::raw::{for_each_column_block, for_each_part};
+use crate::{Buffer, Cpu};
+use lanes::{Epilogue, Lanes};
+pub(crate) use plan::Plan;
+use plan::{Map, Maps};
+use product::{Product, View};
+
+/// Tasks a thread should find, so that threads end together.
+const TASKS_PER_THREAD: usize = 4;
+
+/// A pass of a problem by transforms.
+pub(crate) struct FourierKernel {
+    plan: Plan,
+    fft: RealFft,
+}
+
+impl FourierKernel {
+    /// Plans the transform.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] for a shape the transform does not take.
+    pub(crate) fn new(algorithm: &'static str, plan: Plan) -> Result<Self> {
+        let (problem, pass) = (Box::new(plan.problem), plan.pass);
+        let fft = RealFft::new(&plan.tiling.shape()).map_err(|error| {
+            let reason = Unsupported::Geometry(error.to_string().into());
+            Error::Refused { algorithm, pass, problem, reason }
+        })?;
+        Ok(FourierKernel { plan, fft })
+    }
+}
+
+/// The spectra that a pass in one group can keep for the others, or take from them.
+pub(crate) fn shares(plan: &Plan) -> Vec<Shared> {
+    let [left, right, _] = plan.pass.roles();
+    let shared = |role| {
+        let transform = plan.transform_cost(role);
+        let saved = Cost { workspace: 0, ..transform };
+        Shared { key: SpectrumKey { role, tiling: plan.tiling }, len: plan.spectra_len(role), saved }
+    };
+    vec![shared(left), shared(right)]
+}
+
+impl ConvKernel<Cpu> for FourierKernel {
+    fn workspace_len(&self) -> usize {
+        self.plan.workspace_len()
+    }
+
+    fn run(&self, backend: &Cpu, operands: Operands<'_, Cpu>, scratch: Scratch<'_, Cpu>) -> Result<()> {
+        let Plan { problem, pass, .. } = &self.plan;
+        operands.check(backend, problem, *pass)?;
+        let found = scratch.workspace.len();
+        check_len("workspace", self.workspace_len().max(found), found)?;
+        let [left, right, product] = pass.roles().map(|role| self.plan.spectra_len(role));
+        let (lhs, rest) = scratch.workspace[..self.workspace_len()].split_at_mut(left);
+        let (rhs, rest) = rest.split_at_mut(right);
+        let (out, lanes) = rest.split_at_mut(product);
+        let mut run = Run { kernel: self, lhs, rhs, out, lanes };
+        match pass {
+            Pass::BackwardWeights => run.backward_weights(operands, scratch.spectra),
+            Pass::Forward | Pass::BackwardInput => run.per_unit(operands, scratch.spectra),
+        }
+        Ok(())
+    }
+}
+
+type Spectra = conv_core::Spectra<Cpu>;
+
+/// One run: the kernel and its parts of the workspace.
+struct Run<'a> {
+    kernel: &'a FourierKernel,
+    lhs: &'a mut [f32],
+    rhs: &'a mut [f32],
+    out: &'a mut [f32],
+    lanes: &'a mut [f32],
+}
+
+impl Run<'_> {
+    /// Forward and backward-input: the weights once, then group after group through to the product tensor.
+    fn per_unit(&mut self, operands: Operands<'_, Cpu>, spectra: &mut Spectra) {
+        let plan = &self.kernel.plan;
+        let [left, right, product] = plan.pass.roles();
+        if !(product == Role::Output || plan.tiling.reaches_all_inputs()) {
+            operands.out.fill(0.0);
+        }
+        let epilogue = Epilogue { bias: operands.bias.map(|bias| &bias[..]), relu: operands.relu };
+        let weights = self.kernel.shared(right, 0..1, operands.rhs, spectra, self.rhs, self.lanes);
+        for units in plan.groups() {
+            let lhs = self.kernel.shared(left, units.clone(), operands.lhs, spectra, self.lhs, self.lanes);
+            let rhs = if weights { kept(spectra, self.kernel, right) } else { &*self.rhs };
+            let lhs = if lhs { kept(spectra, self.kernel, left) } else { &*self.lhs };
+            self.kernel.multiply(units.clone(), lhs, rhs, self.out, false);
+            self.kernel.invert(product, units, self.out, operands.out, epilogue, self.lanes);
+        }
+    }
+
+    /// Backward-weights: the products of all groups are summed, then inverted once.
+    fn backward_weights(&mut self, operands: Operands<'_, Cpu>, spectra: &mut Spectra) {
+        let [left, right, product] = Pass::BackwardWeights.roles();
+        for units in self.kernel.plan.groups() {
+            let add = units.start > 0;
+            let lhs = self.kernel.shared(left, units.clone(), operands.lhs, spectra, self.lhs, self.lanes);
+            let rhs = self.kernel.shared(right, units.clone(), operands.rhs, spectra, self.rhs, self.lanes);
+            let lhs = if lhs { kept(spectra, self.kernel, left) } else { &*self.lhs };
+            let rhs = if rhs { kept(spectra, self.kernel, right) } else { &*self.rhs };
+            self.kernel.multiply(units, rhs, lhs, self.out, add);
+        }
+        self.kernel.invert(product, 0..1, self.out, operands.out, Epilogue::default(), self.lanes);
+    }
+}
+
+/// Spectra that [`FourierKernel::shared`] found or made.
+fn kept<'a>(spectra: &'a Spectra, kernel: &FourierKernel, role: Role) -> &'a [f32] {
+    spectra.get(&kernel.key(role)).expect("a booked spectrum stays for the step")
+}
+
+impl FourierKernel {
+    fn key(&self, role: Role) -> SpectrumKey {
+        SpectrumKey { role, tiling: self.plan.tiling }
+    }
+
+    fn lanes(&self) -> Lanes<'_> {
+        Lanes { plan: &self.plan, fft: &self.fft }
+    }
+
+    fn scratch_len(&self) -> usize {
+        self.plan.scratch_lens().iter().sum()
+    }
+
+    /// Makes the spectra of a tensor unless the step has them; returns whether they are the step's.
+    fn shared(
+        &self,
+        role: Role,
+        units: Range<usize>,
+        tensor: &[f32],
+        spectra: &mut Spectra,
+        own: &mut [f32],
+        lanes: &mut [f32],
+    ) -> bool {
+        let maps = self.plan.maps(role, units);
+        if let Some(buffer) = spectra.claim(&self.key(role)) {
+            self.transform(role, &maps, tensor, buffer, lanes);
+            return true;
+        }
+        if spectra.get(&self.key(role)).is_some() {
+            return true;
+        }
+        let len = maps.count() * self.plan.blocks() * COMPLEX_POINT;
+        self.transform(role, &maps, tensor, &mut own[..len], lanes);
+        false
+    }
+
+    /// The spectra of all maps of a group, 16 maps a task.
+    fn transform(&self, role: Role, maps: &Maps, tensor: &[f32], spectra: &mut [f32], lanes: &mut [f32]) {
+        let row_len = maps.count() * COMPLEX_POINT;
+        let scratch = (lanes, self.scratch_len());
+        for_each_column_block(
+            spectra,
+            row_len,
+            LANES * COMPLEX_POINT,
+            scratch,
+            |block, mut columns, scratch| {
+                let first = block * LANES;
+                let mut chosen = [maps.map(first); LANES];
+                let count = columns.width() / COMPLEX_POINT;
+                chosen.iter_mut().enumerate().take(count).for_each(|(i, map)| *map = maps.map(first + i));
+                self.lanes().forward(role, &chosen[..count], tensor, &mut columns, scratch);
+            },
+        );
+    }
+
+    /// The planes of a tensor from its spectra, a few planes a task and 16 maps at a time.
+    fn invert(
+        &self,
+        role: Role,
+        units: Range<usize>,
+        spectra: &[f32],
+        tensor: &mut Buffer,
+        epilogue: Epilogue<'_>,
+        lanes: &mut [f32],
+    ) {
+        let maps = self.plan.maps(role, units);
+        let spectra = &spectra[..maps.count() * self.plan.blocks() * COMPLEX_POINT];
+        let (planes, points) = (maps.planes(), self.plan.problem.points(role));
+        let block = (planes.len() / (self.plan.threads * TASKS_PER_THREAD)).clamp(1, LANES);
+        let of_task = |task: usize| {
+            let first = planes.start + task * block;
+            first..(first + block).min(planes.end)
+        };
+        let range = |task| of_task(task).start * points..of_task(task).end * points;
+        let scratch = (lanes, self.scratch_len());
+        for_each_part(tensor, planes.len().div_ceil(block), range, scratch, |task, part, scratch| {
+            let all = of_task(task).flat_map(|plane| maps.of_plane(plane));
+            in_lanes(all, |chosen| {
+                let target = (of_task(task).start, &mut *part);
+                self.lanes().inverse(role, chosen, spectra, target, epilogue, scratch);
+            });
+        });
+    }
+
+    /// The products at all frequencies. `left` and `right` are the factors as the matrix product wants them:
+    /// rows of the product come from `left`.
+    fn multiply(&self, units: Range<usize>, left: &[f32], right: &[f32], out: &mut [f32], add: bool) {
+        let Matrices { rows, groups, left_maps, right_maps, out_maps, .. } = self.matrices(units.len());
+        let blocks = self.plan.blocks();
+        let row_len = out_maps / rows * COMPLEX_POINT;
+        let parts = (self.plan.threads * TASKS_PER_THREAD).div_ceil(blocks).min(rows);
+        let part_rows = rows.div_ceil(parts);
+        let parts = rows.div_ceil(part_rows);
+        let rows_of = |part: usize| part * part_rows..((part + 1) * part_rows).min(rows);
+        let range = |task: usize| {
+            let begin = task / parts * out_maps * COMPLEX_POINT;
+            begin + rows_of(task % parts).start * row_len..begin + rows_of(task % parts).end * row_len
+        };
+        for_each_part(out, blocks * parts, range, (&mut [], 0), |task, out, _| {
+            let block = |spectra, maps| block_of(spectra, task / parts, maps);
+            let (left, right) = (block(left, left_maps), block(right, right_maps));
+            for group in 0..groups {
+                let rows = rows_of(task % parts);
+                if let Some(product) = self.matrices(units.len()).product(rows, group) {
+                    let (sizes, [left_view, right_view, out_view]) = product;
+                    let out = (out.as_chunks_mut().0, out_view);
+                    let (left, right) = ((left, left_view), (right, right_view));
+                    Product { pass: self.plan.pass, sizes, left, right, out, add }.run();
+                }
+            }
+        });
+    }
+
+    /// How the product of a group of units is laid out in the spectra.
+    fn matrices(&self, units: usize) -> Matrices {
+        let problem = &self.plan.problem;
+        let phases = self.plan.tiling.phase_count();
+        let (group_in, group_out) = (problem.group_in() * phases, problem.group_out());
+        let (cin, cout) = (problem.in_channels() * phases, problem.out_channels());
+        let weights = cout * group_in;
+        let (rows, left_maps, right_maps, out_maps) = match self.plan.pass {
+            Pass::Forward => (units, units * cin, weights, units * cout),
+            Pass::BackwardInput => (units, units * cout, weights, units * cin),
+            Pass::BackwardWeights => (cout, units * cout, units * cin, weights),
+        };
+        let groups = problem.groups();
+        let pass = self.plan.pass;
+        Matrices { pass, units, rows, groups, group_in, group_out, left_maps, right_maps, out_maps }
+    }
+}
+
+/// One block of frequencies of spectra with `maps` maps.
+fn block_of(spectra: &[f32], block: usize, maps: usize) -> &[[f32; COMPLEX_POINT]] {
+    let len = maps * COMPLEX_POINT;
+    spectra[block * len..(block + 1) * len].as_chunks().0
+}
+
+/// Sizes of the product at one block of frequencies: rows are units, or output channels in backward-weights.
+struct Matrices {
+    pass: Pass,
+    units: usize,
+    rows: usize,
+    groups: usize,
+    /// Input maps of one group: channels and phases.
+    group_in: usize,
+    group_out: usize,
+    left_maps: usize,
+    right_maps: usize,
+    out_maps: usize,
+}
+
+impl Matrices {
+    /// `[m, n, k]` and the views of left, right and out for `rows` of one group, where `out` begins with row
+    /// `rows.start`; `None` where the group has none of the rows.
+    fn product(&self, rows: Range<usize>, group: usize) -> Option<([usize; 3], [View; 3])> {
+        let Matrices { group_in, group_out, groups, units, .. } = *self;
+        let (cin, cout) = (groups * group_in, groups * group_out);
+        let view = |first, rows_apart, columns_apart| View { first, rows_apart, columns_apart };
+        let (input, output) = (group * group_in, group * group_out);
+        let weight = group * group_out * group_in;
+        Some(match self.pass {
+            Pass::Forward => {
+                let left = view(rows.start * cin + input, cin, 1);
+                let right = view(weight, 1, group_in);
+                ([rows.len(), group_out, group_in], [left, right, view(output, cout, 1)])
+            }
+            Pass::BackwardInput => {
+                let left = view(rows.start * cout + output, cout, 1);
+                let right = view(weight, group_in, 1);
+                ([rows.len(), group_in, group_out], [left, right, view(input, cin, 1)])
+            }
+            Pass::BackwardWeights => {
+                let begin = rows.start.max(output);
+                let count = rows.end.min(output + group_out).checked_sub(begin).filter(|n| *n > 0)?;
+                let out = view((begin - rows.start) * group_in, group_in, 1);
+                ([count, group_in, units], [view(begin, 1, cout), view(input, cin, 1), out])
+            }
+        })
+    }
+}
+
+/// Calls `visit` with 16 maps at a time, the last time with the rest.
+fn in_lanes(maps: impl Iterator<Item = (usize, Map)>, mut visit: impl FnMut(&[(usize, Map)])) {
+    let mut chosen = Vec::with_capacity(LANES);
+    for map in maps {
+        chosen.push(map);
+        if chosen.len() == LANES {
+            visit(&chosen);
+            chosen.clear();
+        }
+    }
+    if !chosen.is_empty() {
+        visit(&chosen);
+    }
+}

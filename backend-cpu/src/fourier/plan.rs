@@ -1,0 +1,222 @@
+//! What an FFT pass is made of: maps, units, groups, the layout of spectra, and its counted cost.
+//!
+//! A *unit* is one tile of one image. The spectra of a tensor hold, for every block of 16 frequencies, the
+//! maps of all its units behind each other: `[frequency block][unit][channel][phase][re 16 | im 16]`. So the
+//! product at one block is a matrix product over maps whose every element is a vector of 16 frequencies.
+
+use std::ops::Range;
+
+use conv_core::fourier::{Tiling, meets};
+use conv_core::{ConvProblem, Cost, Machine, Pass, Role, Unsupported};
+use fft_core::{COMPLEX_POINT, LANES, RealFft};
+
+/// The spectra of a group of units take one part in this many of the third-level cache.
+const GROUP_CACHE_SHARE: usize = 2;
+
+/// The maps of one tensor in one group of units, numbered as they lie in the spectra.
+#[derive(Clone, Debug)]
+pub(crate) struct Maps {
+    /// Planes of the tensor that one unit has a tile of.
+    pub(crate) planes_per_unit: usize,
+    /// Maps one tile of a plane is split into.
+    pub(crate) phases: usize,
+    /// Tiles of one image.
+    pub(crate) tiles: usize,
+    /// The units of the group.
+    pub(crate) units: Range<usize>,
+}
+
+/// One map: a tile of a plane of the tensor, in one phase.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Map {
+    pub(crate) plane: usize,
+    pub(crate) tile: usize,
+    pub(crate) phase: usize,
+}
+
+impl Maps {
+    /// Maps of one unit.
+    pub(crate) fn per_unit(&self) -> usize {
+        self.planes_per_unit * self.phases
+    }
+
+    /// Maps of the group.
+    pub(crate) fn count(&self) -> usize {
+        self.units.len() * self.per_unit()
+    }
+
+    /// The map of this number.
+    pub(crate) fn map(&self, number: usize) -> Map {
+        let unit = self.units.start + number / self.per_unit();
+        let (plane, phase) = (number % self.per_unit() / self.phases, number % self.phases);
+        Map { plane: unit / self.tiles * self.planes_per_unit + plane, tile: unit % self.tiles, phase }
+    }
+
+    /// Planes of the tensor that have a tile in the group.
+    pub(crate) fn planes(&self) -> Range<usize> {
+        let images = self.units.start / self.tiles..self.units.end.div_ceil(self.tiles);
+        images.start * self.planes_per_unit..images.end * self.planes_per_unit
+    }
+
+    /// The maps of one plane, with their numbers.
+    pub(crate) fn of_plane(&self, plane: usize) -> impl Iterator<Item = (usize, Map)> + '_ {
+        let first_unit = plane / self.planes_per_unit * self.tiles;
+        let units = first_unit.max(self.units.start)..(first_unit + self.tiles).min(self.units.end);
+        units.flat_map(move |unit| {
+            (0..self.phases).map(move |phase| {
+                let in_unit = plane % self.planes_per_unit * self.phases + phase;
+                let number = (unit - self.units.start) * self.per_unit() + in_unit;
+                (number, Map { plane, tile: unit % self.tiles, phase })
+            })
+        })
+    }
+}
+
+/// One pass of a problem cut by a tiling.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) problem: ConvProblem,
+    pub(crate) pass: Pass,
+    pub(crate) tiling: Tiling,
+    /// Units whose spectra are held at the same time.
+    pub(crate) group: usize,
+    pub(crate) threads: usize,
+    /// Points and frequencies of one transform.
+    points: usize,
+    frequencies: usize,
+}
+
+impl Plan {
+    /// All units in one group where `group_units` is `None`, else groups of about that many.
+    ///
+    /// # Errors
+    /// A refusal where every sum is empty, or the spectra would not fit an address space.
+    pub(crate) fn new(
+        problem: &ConvProblem,
+        pass: Pass,
+        tiling: Tiling,
+        machine: &Machine,
+        whole: bool,
+    ) -> Result<Self, Unsupported> {
+        if !problem.volume().iter().all(meets) {
+            return Err(Unsupported::Geometry(
+                "the kernel meets nothing but padding: every sum is empty".into(),
+            ));
+        }
+        let too_large = || Unsupported::Geometry("its spectra are larger than any memory".into());
+        let [a, b, c] = tiling.shape();
+        let rows = a.checked_mul(b).ok_or_else(too_large)?;
+        let points = rows.checked_mul(c).ok_or_else(too_large)?;
+        let frequencies = rows.checked_mul(c / 2 + 1).ok_or_else(too_large)?;
+        let threads = machine.threads.max(1);
+        let mut plan = Plan { problem: *problem, pass, tiling, group: 1, threads, points, frequencies };
+        let units = problem.batch().checked_mul(tiling.tile_count()).ok_or_else(too_large)?;
+        plan.group = if whole { units } else { plan.group_units(machine).min(units) };
+        let maps = [Role::Input, Role::Weight, Role::Output].map(|role| plan.maps_f64(role));
+        let values =
+            maps.iter().sum::<f64>() * frequencies as f64 * 2.0 + points as f64 * 100.0 * threads as f64;
+        if values < (1u64 << 48) as f64 { Ok(plan) } else { Err(too_large()) }
+    }
+
+    /// Units whose input and output spectra take a share of the third-level cache, but at least a lane block.
+    fn group_units(&self, machine: &Machine) -> usize {
+        let input = self.problem.in_channels() as f64 * self.phases(Role::Input) as f64;
+        let maps = input + self.problem.out_channels() as f64;
+        let bytes = maps * self.blocks() as f64 * (COMPLEX_POINT * size_of::<f32>()) as f64;
+        let fit = (machine.caches[2] / GROUP_CACHE_SHARE) as f64 / bytes;
+        (fit as usize).max(LANES)
+    }
+
+    fn maps_f64(&self, role: Role) -> f64 {
+        let maps = self.maps(role, 0..self.group);
+        maps.units.len() as f64 * maps.planes_per_unit as f64 * maps.phases as f64
+    }
+
+    /// Phases of this tensor's maps: outputs have one.
+    fn phases(&self, role: Role) -> usize {
+        if role == Role::Output { 1 } else { self.tiling.phase_count() }
+    }
+
+    /// Units of the pass.
+    pub(crate) fn units(&self) -> usize {
+        self.problem.batch() * self.tiling.tile_count()
+    }
+
+    /// The groups of units, in order.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = Range<usize>> {
+        let (units, group) = (self.units(), self.group);
+        (0..units).step_by(group).map(move |begin| begin..(begin + group).min(units))
+    }
+
+    /// The maps of a tensor over a group of units; weights are one unit of their own.
+    pub(crate) fn maps(&self, role: Role, units: Range<usize>) -> Maps {
+        let (phases, tiles) = (self.phases(role), self.tiling.tile_count());
+        match role {
+            Role::Input => Maps { planes_per_unit: self.problem.in_channels(), phases, tiles, units },
+            Role::Output => Maps { planes_per_unit: self.problem.out_channels(), phases, tiles, units },
+            Role::Weight => {
+                Maps { planes_per_unit: self.problem.maps(Role::Weight), phases, tiles: 1, units: 0..1 }
+            }
+        }
+    }
+
+    /// Blocks of 16 frequencies of one map.
+    pub(crate) fn blocks(&self) -> usize {
+        self.frequencies.div_ceil(LANES)
+    }
+
+    /// Values of the spectra of this tensor over one group.
+    pub(crate) fn spectra_len(&self, role: Role) -> usize {
+        self.maps(role, 0..self.group).count() * self.blocks() * COMPLEX_POINT
+    }
+
+    /// Values of one worker's scratch, in the order of [`super::lanes::LaneScratch`].
+    pub(crate) fn scratch_lens(&self) -> [usize; 5] {
+        let fft = RealFft::scratch_len_of(&self.tiling.shape()).unwrap_or(0);
+        let [_, _, row] = self.tiling.shape();
+        [self.points * LANES, self.blocks() * LANES * COMPLEX_POINT, fft, row * LANES, LANES * COMPLEX_POINT]
+    }
+
+    /// Values of workspace: the spectra of the three tensors and a scratch for every thread.
+    pub(crate) fn workspace_len(&self) -> usize {
+        let spectra: usize = self.pass.roles().iter().map(|role| self.spectra_len(*role)).sum();
+        spectra + self.threads * self.scratch_lens().iter().sum::<usize>()
+    }
+
+    /// What transforming this tensor once takes, over all units: the flops of whole lane blocks, the tensor
+    /// read or written once and its spectra once.
+    pub(crate) fn transform_cost(&self, role: Role) -> Cost {
+        let span = self.tiling.span(role);
+        let flops = if role == self.pass.roles()[2] {
+            RealFft::inverse_flops(&self.tiling.shape(), &span)
+        } else {
+            RealFft::forward_flops(&self.tiling.shape(), &span.map(|span| span.end))
+        };
+        let groups = if role == Role::Weight { 1.0 } else { self.units().div_ceil(self.group) as f64 };
+        let blocks = (self.maps_f64(role) / LANES as f64).ceil() * groups;
+        let spectra = self.maps_f64(role) * groups * (self.blocks() * COMPLEX_POINT) as f64;
+        let bytes = 4.0 * (self.problem.len(role) as f64 + spectra);
+        let transform_flops = flops.unwrap_or(0) as f64 * LANES as f64 * blocks;
+        Cost { transform_flops, bytes, launches: groups, ..Cost::default() }
+    }
+
+    /// What the products take: 8 operations for each complex multiply-add of the stored frequencies, their
+    /// padding to blocks of 16 included, and every spectrum read or written once.
+    fn product_cost(&self) -> Cost {
+        let sums = self.units() as f64 * self.problem.out_channels() as f64;
+        let terms = (self.problem.group_in() * self.phases(Role::Input)) as f64;
+        let product_flops = 8.0 * sums * terms * (self.blocks() * LANES) as f64;
+        let groups = self.units().div_ceil(self.group) as f64;
+        let values = |role| self.maps_f64(role) * (self.blocks() * COMPLEX_POINT) as f64 * groups;
+        let bytes = 4.0 * [Role::Input, Role::Weight, Role::Output].map(values).iter().sum::<f64>();
+        Cost { product_flops, bytes, launches: groups, ..Cost::default() }
+    }
+
+    /// The counted cost of the pass.
+    pub(crate) fn cost(&self) -> Cost {
+        let transforms = self.pass.roles().map(|role| self.transform_cost(role));
+        let workspace = self.workspace_len() * size_of::<f32>();
+        let all = transforms.into_iter().fold(self.product_cost(), |sum, cost| sum + cost);
+        Cost { workspace, ..all }
+    }
+}

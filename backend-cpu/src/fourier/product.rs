@@ -1,0 +1,198 @@
+//! Spectral products: at every block of 16 frequencies a complex matrix product over maps.
+//!
+//! Every matrix element is a vector of 16 frequencies, so no element is ever broadcast or packed and any
+//! number of channels is as good as any other. A tile of `3 × 3` outputs needs 12 loads for 36 fused
+//! multiply-adds. Blocking: `DEPTH` terms of three rows of the left operand stay in the first-level cache
+//! while `COLUMNS` columns of the right one, which stay in the second, pass by.
+
+use conv_core::Pass;
+use fft_core::COMPLEX_POINT;
+use pulp::{Arch, Simd, WithSimd};
+
+/// One element of a matrix: 16 real parts, 16 imaginary parts.
+type Element = [f32; COMPLEX_POINT];
+
+/// Terms summed before the outputs are stored.
+const DEPTH: usize = 64;
+
+/// Columns of the right operand that pass by at a time.
+const COLUMNS: usize = 48;
+
+/// Rows and columns of a register tile.
+const TILE: usize = 3;
+
+/// A matrix in a slice: element `(i, j)` at `first + i * rows_apart + j * columns_apart`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View {
+    pub(crate) first: usize,
+    pub(crate) rows_apart: usize,
+    pub(crate) columns_apart: usize,
+}
+
+impl View {
+    fn at(&self, row: usize, column: usize) -> usize {
+        self.first + row * self.rows_apart + column * self.columns_apart
+    }
+
+    fn from(&self, row: usize, column: usize) -> View {
+        View { first: self.at(row, column), ..*self }
+    }
+}
+
+/// `out (m × n) = left (m × k) · right (k × n)`, where the pass says which factor is conjugated; added to what
+/// is there where `add` is set.
+pub(crate) struct Product<'a> {
+    pub(crate) pass: Pass,
+    pub(crate) sizes: [usize; 3],
+    pub(crate) left: (&'a [Element], View),
+    pub(crate) right: (&'a [Element], View),
+    pub(crate) out: (&'a mut [Element], View),
+    pub(crate) add: bool,
+}
+
+impl Product<'_> {
+    /// Computes it with the widest vectors there are.
+    pub(crate) fn run(self) {
+        Arch::new().dispatch(self);
+    }
+}
+
+/// Which factor is conjugated.
+const NEITHER: u8 = 0;
+const LEFT: u8 = 1;
+const RIGHT: u8 = 2;
+
+impl WithSimd for Product<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        match self.pass {
+            Pass::Forward => self.blocked::<S, RIGHT>(simd),
+            Pass::BackwardInput => self.blocked::<S, NEITHER>(simd),
+            Pass::BackwardWeights => self.blocked::<S, LEFT>(simd),
+        }
+    }
+}
+
+impl Product<'_> {
+    #[inline(always)]
+    fn blocked<S: Simd, const CONJUGATE: u8>(&mut self, simd: S) {
+        let [m, n, k] = self.sizes;
+        for j in (0..n).step_by(COLUMNS) {
+            let columns = COLUMNS.min(n - j);
+            for k0 in (0..k).step_by(DEPTH) {
+                let depth = DEPTH.min(k - k0);
+                let add = self.add || k0 > 0;
+                for i in (0..m).step_by(TILE) {
+                    for j in (j..j + columns).step_by(TILE) {
+                        let corner = [i, j, k0];
+                        let (rows, columns) = (TILE.min(m - i), TILE.min(n.min(j + TILE) - j));
+                        self.tile::<S, CONJUGATE>(simd, [rows, columns, depth], corner, add);
+                    }
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn tile<S: Simd, const C: u8>(&mut self, simd: S, sizes: [usize; 3], corner: [usize; 3], add: bool) {
+        let [rows, columns, depth] = sizes;
+        match (rows, columns) {
+            (3, 3) => self.registers::<S, C, 3, 3>(simd, depth, corner, add),
+            (3, 2) => self.registers::<S, C, 3, 2>(simd, depth, corner, add),
+            (3, _) => self.registers::<S, C, 3, 1>(simd, depth, corner, add),
+            (2, 3) => self.registers::<S, C, 2, 3>(simd, depth, corner, add),
+            (2, 2) => self.registers::<S, C, 2, 2>(simd, depth, corner, add),
+            (2, _) => self.registers::<S, C, 2, 1>(simd, depth, corner, add),
+            (_, 3) => self.registers::<S, C, 1, 3>(simd, depth, corner, add),
+            (_, 2) => self.registers::<S, C, 1, 2>(simd, depth, corner, add),
+            _ => self.registers::<S, C, 1, 1>(simd, depth, corner, add),
+        }
+    }
+
+    /// `M × N` outputs in registers, one vector of frequencies after the other.
+    #[inline(always)]
+    fn registers<S: Simd, const C: u8, const M: usize, const N: usize>(
+        &mut self,
+        simd: S,
+        depth: usize,
+        [i, j, k]: [usize; 3],
+        add: bool,
+    ) {
+        let (left, left_view) = (self.left.0, self.left.1.from(i, k));
+        let (right, right_view) = (self.right.0, self.right.1.from(k, j));
+        let out_view = self.out.1.from(i, j);
+        for part in 0..COMPLEX_POINT / 2 / S::F32_LANES {
+            let zero = Complex { re: simd.splat_f32s(0.0), im: simd.splat_f32s(0.0) };
+            let mut sums = [[zero; N]; M];
+            for term in 0..depth {
+                let mut factors = [zero; N];
+                for (column, factor) in factors.iter_mut().enumerate() {
+                    *factor = load(simd, &right[right_view.at(term, column)], part);
+                }
+                for (row, sums) in sums.iter_mut().enumerate() {
+                    let a = load(simd, &left[left_view.at(row, term)], part);
+                    for (sum, b) in sums.iter_mut().zip(factors) {
+                        *sum = multiply_add::<S, C>(simd, a, b, *sum);
+                    }
+                }
+            }
+            for (row, sums) in sums.iter().enumerate() {
+                for (column, sum) in sums.iter().enumerate() {
+                    store(simd, &mut self.out.0[out_view.at(row, column)], part, *sum, add);
+                }
+            }
+        }
+    }
+}
+
+/// One vector of complex numbers.
+struct Complex<S: Simd> {
+    re: S::f32s,
+    im: S::f32s,
+}
+
+impl<S: Simd> Clone for Complex<S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S: Simd> Copy for Complex<S> {}
+
+/// `a b + sum`, with the factor conjugated that `C` names.
+#[inline(always)]
+fn multiply_add<S: Simd, const C: u8>(simd: S, a: Complex<S>, b: Complex<S>, sum: Complex<S>) -> Complex<S> {
+    let re = simd.mul_add_e_f32s(a.re, b.re, sum.re);
+    let (re, im) = match C {
+        NEITHER => {
+            let im = simd.mul_add_e_f32s(a.re, b.im, sum.im);
+            (simd.negate_mul_add_e_f32s(a.im, b.im, re), simd.mul_add_e_f32s(a.im, b.re, im))
+        }
+        LEFT => {
+            let im = simd.mul_add_e_f32s(a.re, b.im, sum.im);
+            (simd.mul_add_e_f32s(a.im, b.im, re), simd.negate_mul_add_e_f32s(a.im, b.re, im))
+        }
+        _ => {
+            let im = simd.negate_mul_add_e_f32s(a.re, b.im, sum.im);
+            (simd.mul_add_e_f32s(a.im, b.im, re), simd.mul_add_e_f32s(a.im, b.re, im))
+        }
+    };
+    Complex { re, im }
+}
+
+#[inline(always)]
+fn load<S: Simd>(simd: S, element: &Element, part: usize) -> Complex<S> {
+    let _ = simd;
+    let (re, im) = element.split_at(COMPLEX_POINT / 2);
+    Complex { re: S::as_simd_f32s(re).0[part], im: S::as_simd_f32s(im).0[part] }
+}
+
+#[inline(always)]
+fn store<S: Simd>(simd: S, element: &mut Element, part: usize, sum: Complex<S>, add: bool) {
+    let (re, im) = element.split_at_mut(COMPLEX_POINT / 2);
+    let (re, im) = (&mut S::as_mut_simd_f32s(re).0[part], &mut S::as_mut_simd_f32s(im).0[part]);
+    *re = if add { simd.add_f32s(*re, sum.re) } else { sum.re };
+    *im = if add { simd.add_f32s(*im, sum.im) } else { sum.im };
+}

@@ -1,0 +1,228 @@
+//! The one place of this crate that the compiler does not check: tasks that write disjoint parts of one slice
+//! at the same time, and matrix products through `gemm`.
+#![allow(unsafe_code)]
+
+use std::marker::PhantomData;
+use std::ops::Range;
+
+use crate::parallel::for_each_with_scratch;
+
+/// A slice whose parts different tasks write at the same time.
+struct Shared<'a> {
+    first: *mut f32,
+    len: usize,
+    slice: PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: the pointer comes from a mutable borrow of `f32`s that lives as long as `Shared`; the functions of
+// this module give every element to one task at most.
+unsafe impl Send for Shared<'_> {}
+// SAFETY: as above.
+unsafe impl Sync for Shared<'_> {}
+
+impl<'a> Shared<'a> {
+    fn new(slice: &'a mut [f32]) -> Self {
+        Shared { first: slice.as_mut_ptr(), len: slice.len(), slice: PhantomData }
+    }
+
+    /// # Safety
+    /// No two parts that live at the same time overlap.
+    unsafe fn part(&self, range: Range<usize>) -> &'a mut [f32] {
+        assert!(range.start <= range.end && range.end <= self.len, "{range:?} of {}", self.len);
+        // SAFETY: the range is inside the slice, and the caller keeps parts apart.
+        unsafe { std::slice::from_raw_parts_mut(self.first.add(range.start), range.len()) }
+    }
+}
+
+/// Runs `task(index, part, scratch)` for every index below `count`, where `part` is `out[range(index)]`.
+///
+/// The ranges must follow each other without overlap, else this panics; `scratch` is divided as in
+/// [`for_each_with_scratch`].
+pub(crate) fn for_each_part(
+    out: &mut [f32],
+    count: usize,
+    range: impl Fn(usize) -> Range<usize> + Sync,
+    (scratch, scratch_len): (&mut [f32], usize),
+    task: impl Fn(usize, &mut [f32], &mut [f32]) + Sync,
+) {
+    let ends: Vec<Range<usize>> = (0..count).map(&range).collect();
+    assert_disjoint(&ends);
+    let out = Shared::new(out);
+    for_each_with_scratch(count, scratch, scratch_len, |index, scratch| {
+        // SAFETY: each index runs once, and the ranges were found to be disjoint above.
+        let part = unsafe { out.part(ends[index].clone()) };
+        task(index, part, scratch);
+    });
+}
+
+/// A rectangle of a row-major matrix, owned by one task: the same columns of neighbouring rows.
+pub(crate) struct Columns<'a> {
+    matrix: &'a Shared<'a>,
+    row_len: usize,
+    rows: Range<usize>,
+    columns: Range<usize>,
+}
+
+impl Columns<'_> {
+    /// Columns owned.
+    pub(crate) fn width(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// The owned columns of a row, counted from the first owned row.
+    pub(crate) fn row(&mut self, row: usize) -> &mut [f32] {
+        assert!(row < self.rows.len(), "row {row} of {}", self.rows.len());
+        let begin = (self.rows.start + row) * self.row_len;
+        // SAFETY: only this task owns these columns, and `&mut self` keeps its rows apart in time.
+        unsafe { self.matrix.part(begin + self.columns.start..begin + self.columns.end) }
+    }
+
+    /// The owned columns of the first `rows` owned rows as a matrix.
+    pub(crate) fn matrix(&mut self, rows: usize) -> MatrixMut<'_> {
+        let (width, rows_apart) = (self.columns.len(), self.row_len);
+        let last = (self.rows.start + rows).checked_sub(1).expect("a matrix has rows");
+        assert!(rows <= self.rows.len() && last * rows_apart + self.columns.end <= self.matrix.len);
+        // SAFETY: the last element of the matrix is inside the slice by the assertion.
+        let first = unsafe { self.matrix.first.add(self.rows.start * rows_apart + self.columns.start) };
+        MatrixMut { first, rows, columns: width, rows_apart, columns_apart: 1, slice: PhantomData }
+    }
+}
+
+/// Runs `task(block, columns, scratch)` for every block of `block_len` columns (the last may be narrower) of a
+/// row-major matrix whose rows have `row_len` values.
+pub(crate) fn for_each_column_block(
+    matrix: &mut [f32],
+    row_len: usize,
+    block_len: usize,
+    (scratch, scratch_len): (&mut [f32], usize),
+    task: impl Fn(usize, Columns<'_>, &mut [f32]) + Sync,
+) {
+    let rows = [0..matrix.len() / row_len.max(1)];
+    let columns: Vec<Range<usize>> = (0..row_len.div_ceil(block_len))
+        .map(|block| block * block_len..((block + 1) * block_len).min(row_len))
+        .collect();
+    for_each_rectangle(
+        matrix,
+        row_len,
+        [&rows, &columns],
+        (scratch, scratch_len),
+        |[_, block], part, scratch| {
+            task(block, part, scratch);
+        },
+    );
+}
+
+/// Runs `task([i, j], rectangle, scratch)` for every pair of a range of rows and a range of columns of a
+/// row-major matrix whose rows have `row_len` values, neighbouring columns after each other.
+///
+/// The ranges of rows, and those of columns, must follow each other without overlap, else this panics.
+pub(crate) fn for_each_rectangle(
+    matrix: &mut [f32],
+    row_len: usize,
+    [rows, columns]: [&[Range<usize>]; 2],
+    (scratch, scratch_len): (&mut [f32], usize),
+    task: impl Fn([usize; 2], Columns<'_>, &mut [f32]) + Sync,
+) {
+    assert_disjoint(rows);
+    assert_disjoint(columns);
+    assert!(columns.last().is_none_or(|last| last.end <= row_len), "columns beyond the row");
+    let matrix = Shared::new(matrix);
+    for_each_with_scratch(rows.len() * columns.len(), scratch, scratch_len, |index, scratch| {
+        let [i, j] = [index / columns.len(), index % columns.len()];
+        let (rows, columns) = (rows[i].clone(), columns[j].clone());
+        task([i, j], Columns { matrix: &matrix, row_len, rows, columns }, scratch);
+    });
+}
+
+/// Panics unless the ranges follow each other.
+fn assert_disjoint(ranges: &[Range<usize>]) {
+    let mut end = 0;
+    for range in ranges {
+        assert!(end <= range.start && range.start <= range.end, "parts overlap");
+        end = range.end;
+    }
+}
+
+/// A matrix to read: element `(i, j)` at `i * rows_apart + j * columns_apart`.
+#[derive(Clone, Copy)]
+pub(crate) struct Matrix<'a> {
+    values: &'a [f32],
+    rows: usize,
+    columns: usize,
+    rows_apart: usize,
+    columns_apart: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// Rows of `columns` values that begin `rows_apart` values after each other.
+    pub(crate) fn new(values: &'a [f32], rows: usize, columns: usize, rows_apart: usize) -> Self {
+        let end = if rows * columns == 0 { 0 } else { (rows - 1) * rows_apart + columns };
+        assert!(end <= values.len(), "a matrix of {rows} x {columns} in {} values", values.len());
+        Matrix { values, rows, columns, rows_apart, columns_apart: 1 }
+    }
+
+    /// Rows for columns.
+    pub(crate) fn transposed(self) -> Self {
+        Matrix {
+            rows: self.columns,
+            columns: self.rows,
+            rows_apart: self.columns_apart,
+            columns_apart: self.rows_apart,
+            ..self
+        }
+    }
+}
+
+/// A matrix to write.
+pub(crate) struct MatrixMut<'a> {
+    first: *mut f32,
+    rows: usize,
+    columns: usize,
+    rows_apart: usize,
+    columns_apart: usize,
+    slice: PhantomData<&'a mut [f32]>,
+}
+
+impl<'a> MatrixMut<'a> {
+    /// As [`Matrix::new`].
+    pub(crate) fn new(values: &'a mut [f32], rows: usize, columns: usize, rows_apart: usize) -> Self {
+        let Matrix { columns_apart, .. } = Matrix::new(values, rows, columns, rows_apart);
+        let first = values.as_mut_ptr();
+        MatrixMut { first, rows, columns, rows_apart, columns_apart, slice: PhantomData }
+    }
+}
+
+/// `c = a b`, or `c += a b` where `add` is set, on the calling thread.
+pub(crate) fn product(c: MatrixMut<'_>, add: bool, a: Matrix<'_>, b: Matrix<'_>) {
+    assert!(a.rows == c.rows && b.columns == c.columns && a.columns == b.rows, "matrices do not match");
+    let strides = |rows_apart: usize, columns_apart: usize| (rows_apart as isize, columns_apart as isize);
+    let (c_rs, c_cs) = strides(c.rows_apart, c.columns_apart);
+    let (a_rs, a_cs) = strides(a.rows_apart, a.columns_apart);
+    let (b_rs, b_cs) = strides(b.rows_apart, b.columns_apart);
+    let (m, n, k) = (c.rows, c.columns, a.columns);
+    // SAFETY: the constructors keep every element of the three matrices inside its slice; `c` is borrowed
+    // mutably, so it overlaps neither `a` nor `b`; where `add` is unset, `c` is written without being read.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            c.first,
+            c_cs,
+            c_rs,
+            add,
+            a.values.as_ptr(),
+            a_cs,
+            a_rs,
+            b.values.as_ptr(),
+            b_cs,
+            b_rs,
+            1.0f32,
+            1.0f32,
+            false,
+            false,
+            false,
+            gemm::Parallelism::None,
+        );
+    }
+}

@@ -1,0 +1,24 @@
+//! From the name of a backend to the backend.
+
+use std::io::Write;
+
+use backend_cpu::Cpu;
+use backend_cuda::Cuda;
+
+use crate::{BackendName, Failure, Program};
+
+/// Runs the program on the backend that its flags name.
+///
+/// # Errors
+/// As [`Program::run`], and where CUDA is asked for by name but not available.
+pub(crate) fn dispatch(program: impl Program, out: &mut (dyn Write + Send)) -> Result<(), Failure> {
+    let cuda = match program.common().backend {
+        BackendName::Cpu => None,
+        BackendName::Auto => Cuda::open(0).ok(),
+        BackendName::Cuda => Some(Cuda::open(0)?),
+    };
+    match cuda {
+        None => program.run(Cpu::new(), out),
+        Some(cuda) => match cuda {},
+    }
+}

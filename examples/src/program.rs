@@ -1,0 +1,56 @@
+//! What happens around every program: flags, the thread pool, the message and the exit code.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use conv_core::Ops;
+
+use crate::{Common, Failure, dispatch};
+
+/// A program: its flags, and what it does with them.
+pub trait Program: clap::Parser + Send {
+    /// The flags it shares with the others.
+    fn common(&self) -> &Common;
+
+    /// Does what the flags ask for on this backend, and writes what there is to say to `out`.
+    ///
+    /// # Errors
+    /// What the user has to hear; no output file is left behind then.
+    fn run<B: Ops>(self, backend: B, out: &mut (dyn Write + Send)) -> Result<(), Failure>;
+}
+
+/// Runs a program as this process.
+pub fn main<P: Program>() -> ExitCode {
+    match start::<P>(std::env::args_os(), &mut io::stdout()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+/// Runs a program with these arguments (the first is its name), on a thread pool of its own.
+///
+/// # Errors
+/// As [`Program::run`], and for flags that are wrong in themselves.
+pub fn start<P: Program>(
+    arguments: impl IntoIterator<Item = OsString>,
+    out: &mut (dyn Write + Send),
+) -> Result<(), Failure> {
+    let program = match P::try_parse_from(arguments) {
+        Ok(program) => program,
+        Err(help) if !help.use_stderr() => return Ok(write!(out, "{help}")?),
+        Err(error) => return Err(usage(&error)),
+    };
+    let threads = program.common().threads.map_or(0, usize::from);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).stack_size(8 << 20).build();
+    let pool = pool.map_err(|error| Failure::Bad(format!("--threads: {error}")))?;
+    pool.install(|| dispatch::dispatch(program, out))
+}
+
+fn usage(error: &clap::Error) -> Failure {
+    let message = error.to_string();
+    Failure::Bad(message.strip_prefix("error: ").unwrap_or(&message).into())
+}

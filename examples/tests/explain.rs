@@ -1,0 +1,74 @@
+//! `explain`: what it shows, and what it refuses.
+
+mod common;
+
+use backend_cpu::{Cpu, machine_names};
+use common::{failure, run};
+use conv_core::choose::rank;
+use conv_core::{Backend, ConvProblem, Pass};
+use examples::explain::Explain;
+
+const LINE: &str = "n128 c96 o256 i31x31 k5x5 p2";
+
+#[test]
+fn each_pass_has_its_ranking_and_the_step_its_choice() {
+    let text = run::<Explain>(&[LINE]).unwrap();
+    for pass in Pass::ALL {
+        assert!(text.contains(&format!("{pass} of {LINE}")), "{text}");
+    }
+    assert_eq!(text.matches("<- pick").count(), 3, "{text}");
+    assert!(text.contains("step of all three passes: forward "), "{text}");
+    for algorithm in Cpu::new().algorithms() {
+        assert!(text.matches(algorithm.name()).count() >= 3, "{text}");
+    }
+}
+
+#[test]
+fn another_machine_and_problems_beyond_this_ones_memory() {
+    for name in machine_names() {
+        let text = run::<Explain>(&["--machine", name, "--", "n100000 c1000 o1000 i64x64 k9x9"]).unwrap();
+        assert!(text.starts_with(&format!("machine {name}, ")), "{text}");
+    }
+    let text = run::<Explain>(&["--threads", "7", LINE]).unwrap();
+    assert!(text.starts_with("machine ") && text.contains(", 7 threads"), "{text}");
+}
+
+#[test]
+fn bad_lines_are_exit_2() {
+    let cases: [(&[&str], &str); 11] = [
+        (&["n1 c1 o1 i4"], "field k is missing"),
+        (&["n1 c1 o1 i4 k2 z3"], "unknown field \"z3\""),
+        (&["n1 c1 o1 i4 k2 n1"], "field n stands twice"),
+        (&["n1 c1 o1 i4 k5"], "kernel of axis 0 does not fit"),
+        (&["--", "-n1 c1"], "unknown field \"-n1\""),
+        (&[""], "is missing"),
+        (&[], "required arguments"),
+        (&[LINE, "--machine", "abacus"], "machine: expected one of "),
+        (&[LINE, "--algorithm", "nonsense"], "unknown algorithm \"nonsense\""),
+        (&[LINE, "--backend", "cuda"], "backend cuda: "),
+        (&[LINE, "--workspace-limit-mib", "-1"], "unexpected argument"),
+    ];
+    for (words, expected) in cases {
+        let (code, message) = failure::<Explain>(words);
+        assert!(code == 2 && message.contains(expected), "{words:?}: {code} {message}");
+    }
+}
+
+#[test]
+fn a_named_algorithm_explains_refuses_or_lacks_workspace() {
+    let cpu = Cpu::new();
+    for line in ["n1 c1 o1 i9x9 k3x3 s3 d2", "n2 c4 o4 i16x16 k3x3 g4", "n1 c1 o1 i200 k65"] {
+        let problem: ConvProblem = line.parse().unwrap();
+        for algorithm in cpu.algorithms().iter().map(|algorithm| algorithm.name()) {
+            let willing = Pass::ALL.into_iter().all(|pass| {
+                let ranking = rank(cpu.algorithms(), cpu.machine(), &problem, pass, None);
+                ranking.entries.iter().any(|entry| entry.algorithm == algorithm && entry.answer.is_ok())
+            });
+            let words = ["--algorithm", algorithm, line];
+            match willing {
+                true => assert!(run::<Explain>(&words).unwrap().contains(&format!("forward {algorithm}"))),
+                false => assert_eq!(failure::<Explain>(&words).0, 3, "{algorithm} {line}"),
+            }
+        }
+    }
+}

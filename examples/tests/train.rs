@@ -1,0 +1,110 @@
+//! `train`: what it prints and writes, how it goes on, and what it refuses.
+
+mod common;
+
+use std::fs;
+
+use common::{Folder, failure, run};
+use examples::train::Train;
+use serde_json::Value;
+
+fn train(words: &[&str]) -> String {
+    run::<Train>(words).unwrap_or_else(|failure| panic!("{words:?}: {failure}"))
+}
+
+#[test]
+fn the_digits_are_learnt_by_default() {
+    let text = train(&[]);
+    let last = text.lines().last().unwrap();
+    let accuracy = last.strip_prefix("test accuracy: ").and_then(|rest| rest.strip_suffix(" %"));
+    let accuracy: f64 = accuracy.unwrap_or_else(|| panic!("{last}")).parse().unwrap();
+    assert!(accuracy >= 97.0, "{text}");
+    assert!(text.contains("backward-weights") && text.contains("conv2d"), "{text}");
+    assert_eq!(text.lines().filter(|line| line.starts_with("epoch ")).count(), 10);
+    for word in ["loss ", "accuracy ", "count 45 ", "min ", "max ", "mean ", "median ", "std ", " ms"] {
+        assert!(text.lines().any(|line| line.starts_with("epoch 10/10: ") && line.contains(word)), "{word}");
+    }
+}
+
+#[test]
+fn a_resumed_run_ends_as_an_uninterrupted_one() {
+    let folder = Folder::new();
+    let (whole, halves) = (folder.file("whole"), folder.file("halves"));
+    let settings = ["--data", "fake", "--batch", "50", "--seed", "7", "--threads", "2"];
+    let ends = train(&[&settings, ["--epochs", "2", "--save", &whole].as_slice()].concat());
+    train(&[&settings, ["--epochs", "1", "--save", &halves].as_slice()].concat());
+    assert_ne!(fs::read(&whole).unwrap(), fs::read(&halves).unwrap());
+    let words = ["--data", "fake", "--epochs", "2", "--resume", &halves, "--save", &halves, "--threads", "2"];
+    let resumed = train(&words);
+    assert!(resumed.contains("epoch 2/2") && !resumed.contains("epoch 1/2"), "{resumed}");
+    assert_eq!(resumed.lines().last(), ends.lines().last());
+    assert!(fs::read(&whole).unwrap() == fs::read(&halves).unwrap(), "the checkpoints differ");
+}
+
+#[test]
+fn a_finished_run_changes_nothing() {
+    let folder = Folder::new();
+    let (file, metrics) = (folder.file("model"), folder.file("metrics"));
+    let words = ["--data", "fake", "--epochs", "1", "--save", &file, "--metrics", &metrics];
+    let first = train(&words);
+    let before = (fs::read(&file).unwrap(), fs::read(&metrics).unwrap(), folder.names());
+    let again = train(&[&words, ["--resume", &file].as_slice()].concat());
+    assert_eq!(again.lines().last(), first.lines().last());
+    assert_eq!(again.lines().count(), 1);
+    assert!(before == (fs::read(&file).unwrap(), fs::read(&metrics).unwrap(), folder.names()));
+}
+
+#[test]
+fn metrics_are_lines_of_json_that_a_resumed_run_adds_to() {
+    let folder = Folder::new();
+    let (file, metrics) = (folder.file("model"), folder.file("metrics"));
+    let words = ["--data", "fake", "--batch", "100", "--save", &file, "--metrics", &metrics];
+    train(&[&words, ["--epochs", "2"].as_slice()].concat());
+    train(&[&words, ["--epochs", "3", "--resume", &file].as_slice()].concat());
+    let text = fs::read_to_string(&metrics).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.iter().map(|line| line["epoch"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2, 3]);
+    for line in lines {
+        assert!(line["loss"].as_f64().unwrap() > 0.0 && line["accuracy"].as_f64().unwrap() <= 1.0);
+        let times = &line["minibatch_ms"];
+        assert_eq!(times["count"], 7);
+        let time = |name: &str| times[name].as_f64().unwrap();
+        assert!(time("min") <= time("median") && time("median") <= time("max") && time("std") >= 0.0);
+        assert!(time("min") <= time("mean") && time("mean") <= time("max"));
+    }
+}
+
+#[test]
+fn bad_input_is_found_before_training() {
+    let folder = Folder::new();
+    let (garbage, metrics, none) = (folder.file("garbage"), folder.file("metrics"), folder.file("none/file"));
+    fs::write(&garbage, "no checkpoint").unwrap();
+    let other = folder.file("digits");
+    train(&["--epochs", "1", "--save", &other, "--batch", "500"]);
+    let here = folder.path().to_str().unwrap();
+    let before = folder.names();
+    let cases: [(&[&str], &str); 17] = [
+        (&["--algorithm", "nonsense"], "unknown algorithm \"nonsense\""),
+        (&["--backend", "cuda"], "backend cuda: "),
+        (&["--threads", "0"], "--threads"),
+        (&["--data", "imagenet"], "invalid value 'imagenet'"),
+        (&["--model", "vgg"], "invalid value 'vgg'"),
+        (&["--batch", "0"], "--batch: expected at least 1, found 0"),
+        (&["--lr", "nan"], "learning rate: expected a finite number above 0, found NaN"),
+        (&["--momentum", "1"], "momentum: expected at least 0 and below 1, found 1"),
+        (&["--data", "cifar10"], "--data cifar10 needs --data-dir DIR, found none"),
+        (&["--data-dir", here], "--data-dir goes with --data cifar10 only"),
+        (&["--data", "cifar10", "--data-dir", here], "data_batch_1.bin: No such file"),
+        (&["--save", &none], "expected an existing folder"),
+        (&["--save", here], "expected a file name, found a folder"),
+        (&["--metrics", &none], "expected an existing folder"),
+        (&["--resume", &none], "No such file"),
+        (&["--resume", &garbage, "--metrics", &metrics], "checkpoint "),
+        (&["--resume", &other, "--data", "fake"], ""),
+    ];
+    for (words, expected) in cases {
+        let (code, message) = failure::<Train>(words);
+        assert!(code == 2 && message.contains(expected), "{words:?}: {code} {message}");
+        assert_eq!(folder.names(), before, "{words:?}");
+    }
+}

@@ -1,0 +1,58 @@
+//! Why data cannot be had.
+
+use std::path::PathBuf;
+
+use conv_core::ProblemError;
+
+/// A set of images that cannot be made or read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// Not the number of values or labels that the shape says.
+    #[error("{what}: expected {expected} for a shape of {shape}, found {found}")]
+    Length {
+        /// What is counted.
+        what: &'static str,
+        /// The shape.
+        shape: String,
+        /// How many it takes.
+        expected: usize,
+        /// How many there are.
+        found: usize,
+    },
+    /// A label that is not a class.
+    #[error("label of image {image}: expected a class below {classes}, found {found}")]
+    Label {
+        /// The image, counted from 0.
+        image: usize,
+        /// Classes there are.
+        classes: usize,
+        /// The label.
+        found: usize,
+    },
+    /// An image that is not there.
+    #[error("expected an image number below {images}, found {found}")]
+    Image {
+        /// Images there are.
+        images: usize,
+        /// The number asked for.
+        found: usize,
+    },
+    /// A shape that no images can have.
+    #[error(transparent)]
+    Shape(#[from] crate::Error),
+    /// A file that does not hold what it should.
+    #[error("{}: {reason}", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What was expected and found.
+        reason: String,
+    },
+}
+
+impl From<ProblemError> for DataError {
+    fn from(error: ProblemError) -> Self {
+        DataError::Shape(error.into())
+    }
+}
