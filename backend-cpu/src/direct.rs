@@ -2,8 +2,12 @@
 
 mod block;
 mod correlate;
+mod count;
 mod line;
 mod maps;
+mod part;
+mod steps;
+mod taps;
 mod terms;
 mod tile;
 mod walk;
@@ -28,11 +32,11 @@ impl ConvAlgorithm<Cpu> for Direct {
 
     fn estimate(
         &self,
-        _machine: &Machine,
-        _problem: &ConvProblem,
-        _pass: Pass,
+        machine: &Machine,
+        problem: &ConvProblem,
+        pass: Pass,
     ) -> std::result::Result<Cost, Unsupported> {
-        Ok(Cost::default())
+        Ok(count::cost(machine, &merged(problem), pass))
     }
 
     fn build(&self, backend: &Cpu, problem: &ConvProblem, pass: Pass) -> Result<Box<dyn ConvKernel<Cpu>>> {

@@ -86,6 +86,6 @@ mod tests {
     fn a_kernel_as_large_as_the_input_is_linear() {
         assert_eq!(merged_line("n8 c16 o120 i5x5 k5x5"), "n8 c400 o120 i1 k1");
         assert_eq!(merged_line("n8 c4 o6 i5x3 k5x3 g2"), "n8 c60 o6 i1 k1 g2");
-        assert_eq!(merged_line("n8 c4 o6 i5 k5 d2 p2"), "n8 c4 o6 i5 k5 d2 p2");
+        assert_eq!(merged_line("n8 c4 o6 i5 k5 p2 d2"), "n8 c4 o6 i5 k5 p2 d2");
     }
 }

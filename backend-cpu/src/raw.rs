@@ -1,5 +1,5 @@
 //! The one place of this crate that the compiler does not check: tasks that write disjoint parts of one slice
-//! at the same time, and matrix products through `gemm`.
+//! at the same time, and matrix products through `gemm-f32`.
 #![allow(unsafe_code)]
 
 use std::marker::PhantomData;
@@ -97,14 +97,14 @@ pub(crate) fn for_each_column_block(
     (scratch, scratch_len): (&mut [f32], usize),
     task: impl Fn(usize, Columns<'_>, &mut [f32]) + Sync,
 ) {
-    let rows = [0..matrix.len() / row_len.max(1)];
+    let rows = 0..matrix.len() / row_len.max(1);
     let columns: Vec<Range<usize>> = (0..row_len.div_ceil(block_len))
         .map(|block| block * block_len..((block + 1) * block_len).min(row_len))
         .collect();
     for_each_rectangle(
         matrix,
         row_len,
-        [&rows, &columns],
+        [std::slice::from_ref(&rows), &columns],
         (scratch, scratch_len),
         |[_, block], part, scratch| {
             task(block, part, scratch);
@@ -195,34 +195,19 @@ impl<'a> MatrixMut<'a> {
 /// `c = a b`, or `c += a b` where `add` is set, on the calling thread.
 pub(crate) fn product(c: MatrixMut<'_>, add: bool, a: Matrix<'_>, b: Matrix<'_>) {
     assert!(a.rows == c.rows && b.columns == c.columns && a.columns == b.rows, "matrices do not match");
+    // The kernels write along columns, so a row-major product is computed as its transpose, `cᵀ = bᵀ aᵀ`.
+    let (a, b) = (b.transposed(), a.transposed());
+    let (m, n, k) = (c.columns, c.rows, a.columns);
     let strides = |rows_apart: usize, columns_apart: usize| (rows_apart as isize, columns_apart as isize);
-    let (c_rs, c_cs) = strides(c.rows_apart, c.columns_apart);
+    let (c_rs, c_cs) = strides(c.columns_apart, c.rows_apart);
     let (a_rs, a_cs) = strides(a.rows_apart, a.columns_apart);
     let (b_rs, b_cs) = strides(b.rows_apart, b.columns_apart);
-    let (m, n, k) = (c.rows, c.columns, a.columns);
+    let gemm = gemm_f32::gemm::f32::get_gemm_fn();
+    let (a, b) = (a.values.as_ptr(), b.values.as_ptr());
+    let (one, no, here) = (1.0f32, false, gemm_common::Parallelism::None);
     // SAFETY: the constructors keep every element of the three matrices inside its slice; `c` is borrowed
     // mutably, so it overlaps neither `a` nor `b`; where `add` is unset, `c` is written without being read.
     unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            c.first,
-            c_cs,
-            c_rs,
-            add,
-            a.values.as_ptr(),
-            a_cs,
-            a_rs,
-            b.values.as_ptr(),
-            b_cs,
-            b_rs,
-            1.0f32,
-            1.0f32,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
+        gemm(m, n, k, c.first, c_cs, c_rs, add, a, a_cs, a_rs, b, b_cs, b_rs, one, one, no, no, no, here);
     }
 }

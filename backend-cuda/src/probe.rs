@@ -3,10 +3,14 @@
 
 use cudarc::driver::{DriverError, result, sys};
 
-/// Whether the driver library can be loaded.
+/// Whether the driver library can be loaded and tells its version, so that the calls below find their functions.
 pub(crate) fn library_present() -> bool {
     // SAFETY: loading runs the library's initialisers; libcuda has none that need anything of the caller.
-    unsafe { sys::is_culib_present() }
+    if !unsafe { sys::is_culib_present() } {
+        return false;
+    }
+    // SAFETY: the library is there; the symbol is looked up under a type that can call nothing.
+    unsafe { sys::culib().get::<*const ()>(b"cuDriverGetVersion\0").is_ok() }
 }
 
 /// CUDA version the driver supports, 1000 major + 10 minor. Needs the library, not the driver's start.

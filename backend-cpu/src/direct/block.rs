@@ -14,55 +14,101 @@ const LANES: [u32; MAX_LANES] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 1
 /// The sums of a register block.
 pub(super) type Sums<S, const R: usize, const V: usize> = [[<S as Simd>::f32s; V]; R];
 
-/// `[of(0), of(1), …]`, inlined into the loops around it, which [`std::array::from_fn`] is not.
-#[inline(always)]
-pub(super) fn each<T: Copy, const N: usize>(fill: T, of: impl Fn(usize) -> T) -> [T; N] {
-    let mut all = [fill; N];
-    for (index, one) in all.iter_mut().enumerate() {
-        *one = of(index);
-    }
-    all
+/// `each!(fill, |n| of(n))` is `[of(0), of(1), …]`. The closures of [`std::array::from_fn`] need not be inlined;
+/// one that uses vectors would then be compiled for any processor and called for each of them.
+macro_rules! each {
+    ($fill:expr, |$n:pat_param| $of:expr) => {{
+        let mut all = [$fill; _];
+        for (n, one) in all.iter_mut().enumerate() {
+            let $n = n;
+            *one = $of;
+        }
+        all
+    }};
+}
+pub(super) use each;
+
+/// `N` vectors that move through a tensor together.
+pub(super) trait Source<const N: usize> {
+    /// Vector `n`, `offset` values on.
+    fn get<S: Simd>(&self, simd: S, offset: usize, n: usize) -> S::f32s;
 }
 
-/// Vectors of one tensor: vector `v` of step `k` begins at `at[v] + k step`, its lanes `lanes_apart` from each
-/// other. Steps ascend.
+/// Vector `n` begins at `at[n]`, inside the tensor or not, its lanes `lanes_apart` from each other.
 #[derive(Clone, Copy)]
-pub(super) struct Vectors<'a, const V: usize> {
+pub(super) struct Vectors<'a, const N: usize> {
     pub(super) values: &'a [f32],
-    pub(super) at: [isize; V],
-    pub(super) step: isize,
+    pub(super) at: [isize; N],
     pub(super) lanes_apart: usize,
 }
 
-impl<const V: usize> Vectors<'_, V> {
-    /// Whether all vectors of `steps` steps are whole vectors of the slice.
+impl<'a, const N: usize> Vectors<'a, N> {
+    /// The same, where all vectors up to `reach` values on are neighbouring values of the tensor.
     #[inline(always)]
-    pub(super) fn are_whole<S: Simd>(&self, steps: usize) -> bool {
+    pub(super) fn whole<S: Simd>(&self, reach: usize) -> Option<Whole<'a, N>> {
         let (mut lowest, mut highest) = (self.at[0], self.at[0]);
         for at in self.at {
             (lowest, highest) = (lowest.min(at), highest.max(at));
         }
-        let run = (steps as isize - 1) * self.step + S::F32_LANES as isize;
-        self.lanes_apart == 1 && lowest >= 0 && highest <= self.values.len() as isize - run
+        let span = reach.saturating_add(S::F32_LANES);
+        let room = self.values.len().checked_sub(span)?;
+        if self.lanes_apart > 1 || lowest < 0 || highest as usize > room {
+            return None;
+        }
+        Some(Whole(each!(&[][..], |n| &self.values[self.at[n] as usize..][..span])))
     }
+}
 
-    /// Vector `v` of step `k`, where it is whole.
+/// Vectors of neighbouring values, found to be inside the tensor.
+pub(super) struct Whole<'a, const N: usize>([&'a [f32]; N]);
+
+impl<const N: usize> Source<N> for Whole<'_, N> {
     #[inline(always)]
-    pub(super) fn whole<S: Simd>(&self, k: usize, v: usize) -> S::f32s {
-        let at = (self.at[v] + k as isize * self.step) as usize;
-        S::as_simd_f32s(&self.values[at..at + S::F32_LANES]).0[0]
+    fn get<S: Simd>(&self, _: S, offset: usize, n: usize) -> S::f32s {
+        S::as_simd_f32s(&self.0[n][offset..offset + S::F32_LANES]).0[0]
     }
+}
 
-    /// Vector `v` of step `k`, with 0 outside the slice.
+/// Value by value, 0 outside the tensor.
+impl<const N: usize> Source<N> for Vectors<'_, N> {
     #[inline(always)]
-    pub(super) fn gathered<S: Simd>(&self, k: usize, v: usize) -> S::f32s {
-        let at = self.at[v].wrapping_add((k as isize).wrapping_mul(self.step));
+    fn get<S: Simd>(&self, _: S, offset: usize, n: usize) -> S::f32s {
         let mut lanes = [0.0; MAX_LANES];
         for (lane, value) in lanes[..S::F32_LANES].iter_mut().enumerate() {
-            let index = at.wrapping_add((lane * self.lanes_apart) as isize);
-            *value = self.values.get(index as usize).copied().unwrap_or(0.0);
+            let index = self.at[n].wrapping_add(offset.wrapping_add(lane * self.lanes_apart) as isize);
+            if let Some(found) = self.values.get(index as usize) {
+                *value = *found;
+            }
         }
         S::as_simd_f32s(&lanes[..S::F32_LANES]).0[0]
+    }
+}
+
+/// Which lanes of `N` vectors count.
+pub(super) trait Keep<S: Simd>: Copy {
+    /// `new` in the lanes of vector `n` that count, `old` in the others.
+    fn keep(self, simd: S, n: usize, new: S::f32s, old: S::f32s) -> S::f32s;
+}
+
+/// All lanes.
+#[derive(Clone, Copy)]
+pub(super) struct All;
+
+impl<S: Simd> Keep<S> for All {
+    #[inline(always)]
+    fn keep(self, _: S, _: usize, new: S::f32s, _: S::f32s) -> S::f32s {
+        new
+    }
+}
+
+/// The lanes of one mask a vector.
+#[derive(Clone, Copy)]
+pub(super) struct Masked<S: Simd, const N: usize>(pub(super) [S::m32s; N]);
+
+impl<S: Simd, const N: usize> Keep<S> for Masked<S, N> {
+    #[inline(always)]
+    fn keep(self, simd: S, n: usize, new: S::f32s, old: S::f32s) -> S::f32s {
+        simd.select_f32s(self.0[n], new, old)
     }
 }
 
@@ -76,24 +122,19 @@ pub(super) fn lanes_inside<S: Simd>(simd: S, at: isize, apart: usize, len: usize
     simd.less_than_u32s(from_begin, simd.splat_u32s(end.saturating_sub(begin)))
 }
 
-/// `sums[r][v] += row(k, r) vector(k, v)` over the steps `k`, where `keep(v, new, old)` picks the lanes that
-/// count.
+/// One step: `sums[r][v] += rows[r] vectors[v]` in the lanes that count.
 #[inline(always)]
-pub(super) fn accumulate<S: Simd, const R: usize, const V: usize>(
+pub(super) fn multiply_add<S: Simd, const R: usize, const V: usize>(
     simd: S,
     sums: &mut Sums<S, R, V>,
-    steps: usize,
-    row: impl Fn(usize, usize) -> S::f32s,
-    vector: impl Fn(usize, usize) -> S::f32s,
-    keep: impl Fn(usize, S::f32s, S::f32s) -> S::f32s,
+    rows: [S::f32s; R],
+    vectors: [S::f32s; V],
+    keep: impl Keep<S>,
 ) {
-    for k in 0..steps {
-        let vectors: [S::f32s; V] = each(simd.splat_f32s(0.0), |v| vector(k, v));
-        for (r, sums) in sums.iter_mut().enumerate() {
-            let row = row(k, r);
-            for (v, sum) in sums.iter_mut().enumerate() {
-                *sum = keep(v, simd.mul_add_e_f32s(row, vectors[v], *sum), *sum);
-            }
+    for r in 0..R {
+        for v in 0..V {
+            let sum = simd.mul_add_e_f32s(rows[r], vectors[v], sums[r][v]);
+            sums[r][v] = keep.keep(simd, v, sum, sums[r][v]);
         }
     }
 }

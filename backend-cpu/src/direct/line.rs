@@ -24,6 +24,12 @@ impl Span {
         self.start <= index && index < self.end
     }
 
+    /// Whether all of the other is in this.
+    #[inline(always)]
+    pub(super) fn holds(self, other: Span) -> bool {
+        self.start <= other.start && other.end <= self.end
+    }
+
     /// What is in both.
     #[inline(always)]
     pub(super) fn meet(self, other: Span) -> Span {

@@ -4,57 +4,56 @@ use conv_core::{ConvProblem, Pass};
 
 use super::line::{Line, Span};
 
-/// Neighbouring summed channels and taps. Terms are numbered in the order that runs of steps take them.
+/// Taps of a block at most: what a list of steps has room for.
+pub(super) const MOST_TAPS: usize = 64;
+
+/// Neighbouring summed channels and taps, numbered densely, taps of the last axis fastest.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Terms {
     pub(super) channels: Span,
     pub(super) taps: [Span; 3],
-    /// Whether another block adds to the same targets before, and after this one.
+    /// Whether this is the first block to add to its targets, and whether it is the last.
     pub(super) first: bool,
     pub(super) last: bool,
 }
 
 impl Terms {
-    /// Calls `visit` with the blocks that all `channels` and taps of the lines fall into, at most `limit` terms
-    /// each; with one empty block where a line has no tap.
-    #[inline(always)]
-    pub(super) fn for_each(lines: &[Line; 3], channels: usize, limit: usize, mut visit: impl FnMut(Terms)) {
+    /// The blocks that all `channels` and taps of the lines fall into, at most `limit` terms each and nearly
+    /// equal; one empty block where a line has no tap.
+    pub(super) fn blocks(lines: &[Line; 3], channels: usize, limit: usize) -> impl Iterator<Item = Terms> {
         let counts = [lines[2].taps, lines[1].taps, lines[0].taps, channels];
-        let mut room = limit;
-        let sizes = counts.map(|count| {
+        let (mut room, mut numbers) = (limit.min(MOST_TAPS), [1; 4]);
+        for (number, count) in numbers.iter_mut().zip(counts).take(3) {
             let size = count.clamp(1, room);
+            *number = count.div_ceil(size).max(1);
             room /= size;
-            size
-        });
-        let numbers = [0, 1, 2, 3].map(|axis: usize| counts[axis].div_ceil(sizes[axis]).max(1));
+        }
+        let taps: usize = (0..3).map(|axis: usize| counts[axis].div_ceil(numbers[axis]).max(1)).product();
+        numbers[3] = channels.div_ceil(limit / taps);
         let total: usize = numbers.iter().product();
-        for number in 0..total {
+        (0..total).map(move |number| {
             let mut rest = number;
             let [w, h, d, channels] = [0, 1, 2, 3].map(|axis: usize| {
-                let start = rest % numbers[axis] * sizes[axis];
-                rest /= numbers[axis];
-                Span { start, end: (start + sizes[axis]).min(counts[axis]) }
+                let (count, parts) = (counts[axis], numbers[axis]);
+                let part = rest % parts;
+                rest /= parts;
+                Span { start: part * count / parts, end: (part + 1) * count / parts }
             });
-            visit(Terms { channels, taps: [d, h, w], first: number == 0, last: number + 1 == total });
-        }
+            Terms { channels, taps: [d, h, w], first: number == 0, last: number + 1 == total }
+        })
     }
 
-    /// Whether runs of steps go along the channels, the more of the two, or along the taps of the last axis.
+    /// Taps of the block.
     #[inline(always)]
-    pub(super) fn by_channels(&self) -> bool {
-        self.channels.len() >= self.taps[2].len()
+    pub(super) fn taps_len(&self) -> usize {
+        self.taps[0].len() * self.taps[1].len() * self.taps[2].len()
     }
 
-    /// Number of the term among those of the block.
+    /// Number of the tap among those of the block.
     #[inline(always)]
-    pub(super) fn number(&self, channel: usize, taps: [usize; 3]) -> usize {
-        let channel = channel - self.channels.start;
-        let [d, h, w] = [0, 1, 2].map(|axis: usize| taps[axis] - self.taps[axis].start);
-        let [ds, hs, ws] = self.taps.map(Span::len);
-        match self.by_channels() {
-            true => ((d * hs + h) * ws + w) * self.channels.len() + channel,
-            false => ((channel * ds + d) * hs + h) * ws + w,
-        }
+    pub(super) fn tap(&self, [d, h, w]: [usize; 3]) -> usize {
+        let [ds, hs, ws] = self.taps;
+        ((d - ds.start) * hs.len() + h - hs.start) * ws.len() + w - ws.start
     }
 }
 
@@ -79,7 +78,7 @@ impl WeightMap {
         WeightMap { made, summed, points: [h * w, w, 1] }
     }
 
-    /// Copies the weights of a block's terms, `R` made channels from `made` on, to their places in `packed`.
+    /// Copies the weights of a block's terms, `R` made channels from `made` on, to `packed` in order.
     /// `weights` are those of the group.
     #[inline(always)]
     pub(super) fn pack<const R: usize>(
@@ -91,16 +90,18 @@ impl WeightMap {
         packed: &mut [[f32; R]],
     ) {
         let Terms { channels, taps: [ds, hs, ws], .. } = *terms;
+        let steps = [0, 1, 2].map(|axis: usize| lines[axis].kernel_step * self.points[axis]);
+        let tap_0: isize = (0..3).map(|axis| lines[axis].kernel * self.points[axis]).sum();
+        let mut packed = packed.iter_mut();
         for c in channels.start..channels.end {
             for d in ds.start..ds.end {
                 for h in hs.start..hs.end {
-                    for w in ws.start..ws.end {
-                        let mut at = made as isize * self.made + c as isize * self.summed;
-                        for ((line, tap), step) in lines.iter().zip([d, h, w]).zip(self.points) {
-                            at += (line.kernel + tap as isize * line.kernel_step) * step;
-                        }
-                        for (r, packed) in packed[terms.number(c, [d, h, w])].iter_mut().enumerate() {
-                            *packed = weights[(at + r as isize * self.made) as usize];
+                    let row = made as isize * self.made + c as isize * self.summed + tap_0;
+                    let row = row + d as isize * steps[0] + h as isize * steps[1];
+                    for (w, packed) in (ws.start..ws.end).zip(&mut packed) {
+                        let first = row + w as isize * steps[2];
+                        for (r, packed) in packed.iter_mut().enumerate() {
+                            *packed = weights[(first + r as isize * self.made) as usize];
                         }
                     }
                 }
@@ -120,21 +121,21 @@ mod tests {
         let lines = axes.map(|axis| Line::new(&axis, Pass::Forward, 0));
         for limit in [1, 2, 4, 7, 15, 40, 1000] {
             let mut seen = Vec::new();
-            Terms::for_each(&lines, 6, limit, |terms| {
+            for terms in Terms::blocks(&lines, 6, limit) {
                 let mut numbers = Vec::new();
                 for c in terms.channels.start..terms.channels.end {
                     for point in 0..30 {
                         let taps = [point / 15, point / 5 % 3, point % 5];
                         if (0..3).all(|axis: usize| terms.taps[axis].contains(taps[axis])) {
                             seen.push((c, point));
-                            numbers.push(terms.number(c, taps));
+                            numbers.push((c - terms.channels.start) * terms.taps_len() + terms.tap(taps));
                         }
                     }
                 }
                 numbers.sort_unstable();
                 assert!(numbers.len() <= limit && numbers.iter().copied().eq(0..numbers.len()));
                 assert_eq!((terms.first, terms.last), (seen.len() == numbers.len(), seen.len() == 180));
-            });
+            }
             seen.sort_unstable();
             seen.dedup();
             assert_eq!(seen.len(), 180, "limit {limit}");

@@ -2,59 +2,65 @@
 
 use std::ops::Range;
 
-use conv_core::{ConvProblem, Machine};
+use conv_core::{ConvProblem, Machine, Role};
 use pulp::{Arch, Simd, WithSimd};
 
-use super::correlate::{Frame, Taps, Tile};
+use super::correlate::Tile;
+use super::maps::{balanced, groups_of};
+use super::taps::{Frame, Taps};
 use crate::raw::{Columns, for_each_rectangle};
 
 /// Output channels of the tallest register tile.
 pub(super) const MOST_ROWS: usize = 4;
 
 /// Weights of an output channel in a tile of 1 to [`MOST_ROWS`] channels: at least 9 sums, so that fused
-/// multiply-adds of four cycles on two units never wait, and at most 20 of 32 registers.
-pub(super) const WEIGHTS: [usize; MOST_ROWS] = [9, 6, 5, 5];
+/// multiply-adds of four cycles on two units never wait, and at most 16 of 32 registers.
+pub(super) const WEIGHTS: [usize; MOST_ROWS] = [9, 6, 5, 4];
 
 /// Most tiles a task sums at a time: they read the rows of an image while those are in cache.
-const MOST_TILES: usize = 8;
+pub(super) const MOST_TILES: usize = 8;
+
+/// Values of input and output gradient a tile takes at a time: half of a first-level cache of 32 KiB; and the
+/// most images.
+const CACHED: usize = 4096;
+const MOST_IMAGES: usize = 16;
 
 /// Tasks a thread gets where there is enough work: late ones even out the early.
 const TASKS_A_THREAD: usize = 4;
 
-/// The blocking of one problem: weights form a matrix of output channels times (channel, kernel point).
+/// The blocking of one problem: weights form a matrix of output channels times (channel, kernel point), cut into
+/// rectangles; every one is a task, which sums over the whole batch.
 pub(super) struct Weights {
     problem: ConvProblem,
-    /// Ranges of rows and of columns of that matrix; every pair is a task, which sums over the whole batch.
-    rows: Vec<Range<usize>>,
-    columns: Vec<Range<usize>>,
+    /// Ranges of rows that the output channels of a group fall into.
+    blocks: usize,
+    /// Columns of the matrix, and of a rectangle.
+    row_len: usize,
+    width: usize,
 }
 
 impl Weights {
     pub(super) fn new(machine: &Machine, problem: &ConvProblem) -> Self {
         let made = problem.group_out();
         let blocks = made.div_ceil(MOST_ROWS);
-        let tallest = made.div_ceil(blocks);
-        let width = WEIGHTS[tallest - 1];
-        let row_len = problem.group_in() * problem.points(conv_core::Role::Weight);
-        let (tiles, rows) = (row_len.div_ceil(width), problem.groups() * blocks);
-        let wanted = (machine.threads * TASKS_A_THREAD).div_ceil(rows);
-        let columns = width * tiles.div_ceil(wanted).clamp(1, MOST_TILES);
-        let group_rows = |group: usize| {
-            (0..blocks).map(move |b| group * made + b * made / blocks..group * made + (b + 1) * made / blocks)
-        };
-        Weights {
-            problem: *problem,
-            rows: (0..problem.groups()).flat_map(group_rows).collect(),
-            columns: (0..row_len).step_by(columns).map(|at| at..(at + columns).min(row_len)).collect(),
-        }
+        let tile = WEIGHTS[made.div_ceil(blocks) - 1];
+        let row_len = problem.group_in() * problem.points(Role::Weight);
+        let (tiles, rows) = (row_len.div_ceil(tile), problem.groups() * blocks);
+        let wanted = machine.threads.saturating_mul(TASKS_A_THREAD).div_ceil(rows).max(1);
+        let width = tile * tiles.div_ceil(wanted).clamp(1, MOST_TILES);
+        Weights { problem: *problem, blocks, row_len, width }
     }
 
     /// Computes the weight gradient.
     pub(super) fn run(&self, input: &[f32], grad_output: &[f32], out: &mut [f32]) {
-        let row_len = self.columns.last().map_or(0, |last| last.end);
-        for_each_rectangle(out, row_len, [&self.rows, &self.columns], (&mut [], 0), |[i, j], out, _| {
-            let (rows, columns) = (self.rows[i].clone(), self.columns[j].clone());
-            let frame = Frame::new(&self.problem, input, grad_output, rows.start);
+        let Weights { problem, blocks, row_len, width } = *self;
+        let channels: Vec<Range<usize>> = balanced(problem.group_out(), blocks).collect();
+        let rows = groups_of(&channels, problem.group_out(), problem.groups());
+        let columns: Vec<Range<usize>> =
+            (0..row_len).step_by(width).map(|at| at..(at + width).min(row_len)).collect();
+        for_each_rectangle(out, row_len, [&rows, &columns], (&mut [], 0), |[i, j], out, _| {
+            let (rows, columns) = (rows[i].clone(), columns[j].clone());
+            let frame = Frame::new(&problem, input, grad_output, rows.start);
             Arch::new().dispatch(Task { frame, rows: rows.len(), columns, out });
         });
     }
@@ -89,19 +95,21 @@ impl Task<'_, '_> {
         if S::REGISTER_COUNT >= 32 { self.tiles::<S, R, J>(simd) } else { self.tiles::<S, R, NARROW>(simd) }
     }
 
-    /// Sums [`MOST_TILES`] tiles at a time over the batch, image by image, so that few terms add to each sum
-    /// before it joins the total: rounding errors stay small.
+    /// Sums [`MOST_TILES`] tiles at a time over a few images whose rows stay in first-level cache; then the sums
+    /// join the totals, so that no sum gets long and rounding errors stay small.
     #[inline(always)]
     fn tiles<S: Simd, const R: usize, const J: usize>(mut self, simd: S) {
         let Range { start, end } = self.columns;
+        let images = (CACHED / self.frame.image_len(R)).clamp(1, MOST_IMAGES);
         for first in (start..end).step_by(MOST_TILES * J) {
             let columns = (first..end).step_by(J).take(MOST_TILES);
             let mut totals = [[[simd.splat_f32s(0.0); J]; R]; MOST_TILES];
             let taps: [Taps<J>; MOST_TILES] =
                 std::array::from_fn(|tile| self.frame.taps(first + tile * J, end));
-            for image in 0..self.frame.batch() {
+            for image in (0..self.frame.batch()).step_by(images) {
+                let images = image..(image + images).min(self.frame.batch());
                 for (taps, total) in taps.iter().zip(&mut totals).take(columns.len()) {
-                    let sums = Tile::<R, J> { frame: &self.frame, taps, image }.sums(simd);
+                    let sums = Tile::<R, J> { frame: &self.frame, taps, images: images.clone() }.sums(simd);
                     for (total, sums) in total.iter_mut().zip(&sums) {
                         for (total, sum) in total.iter_mut().zip(sums) {
                             *total = simd.add_f32s(*total, *sum);

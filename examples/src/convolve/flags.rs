@@ -9,7 +9,7 @@ use crate::{Common, Failure};
 
 /// Computes one pass of a convolution on files.
 ///
-/// Tensors are .npy files of little-endian f32: inputs and outputs N C [D] [H] W, weights O C/g [D] [H] W. The
+/// Tensors are .npy files of little-endian f32: inputs and outputs `N C [D] [H] W`, weights `O C/g [D] [H] W`. The
 /// weight's axes decide whether 1, 2 or 3 of them are spatial. --input and --output may also be .png or .jpg, as
 /// (1, C, H, W) with values 0 to 1.
 #[derive(Clone, Debug, clap::Parser)]

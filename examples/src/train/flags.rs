@@ -48,14 +48,14 @@ pub struct Train {
     pub(super) model: ModelName,
 
     /// Passes over the data, all together: a resumed run does the rest.
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(long, value_name = "N", default_value_t = 15)]
     pub(super) epochs: u64,
 
     /// Images of a minibatch [default: 32].
     #[arg(long, value_name = "N")]
     pub(super) batch: Option<usize>,
 
-    /// Learning rate [default: 0.02].
+    /// Learning rate [default: 0.01].
     #[arg(long, value_name = "RATE")]
     pub(super) lr: Option<f32>,
 

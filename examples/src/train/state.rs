@@ -16,8 +16,8 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// What reaches 97 % on the digits within 10 epochs, whatever the seed.
-    pub(super) const DEFAULT: Settings = Settings { batch: 32, lr: 0.02, momentum: 0.9, seed: 1 };
+    /// On the digits, 15 epochs of this ended at 98.3 % to 99.2 % with seeds 1 to 4.
+    pub(super) const DEFAULT: Settings = Settings { batch: 32, lr: 0.01, momentum: 0.9, seed: 1 };
 }
 
 /// How far a training has come.
