@@ -14,6 +14,8 @@ pub struct Cost {
     pub transform_flops: f64,
     /// Real floating point operations in products, register tails included.
     pub product_flops: f64,
+    /// Values packed, gathered or stored one by one between registers and first-level cache.
+    pub moves: f64,
     /// Bytes read and written outside registers and first-level cache.
     pub bytes: f64,
     /// Parallel regions or kernel launches.
@@ -37,6 +39,7 @@ impl Add for Cost {
         Cost {
             transform_flops: self.transform_flops + other.transform_flops,
             product_flops: self.product_flops + other.product_flops,
+            moves: self.moves + other.moves,
             bytes: self.bytes + other.bytes,
             launches: self.launches + other.launches,
             workspace: self.workspace.max(other.workspace),
@@ -52,6 +55,7 @@ impl Sub for Cost {
         Cost {
             transform_flops: self.transform_flops - done.transform_flops,
             product_flops: self.product_flops - done.product_flops,
+            moves: self.moves - done.moves,
             bytes: self.bytes - done.bytes,
             launches: self.launches - done.launches,
             workspace: self.workspace,
@@ -69,6 +73,9 @@ pub struct Rates {
     /// Seconds of one thread per 10⁹ product operations.
     #[serde(default)]
     pub product: f64,
+    /// Seconds of one thread per 10⁹ moves.
+    #[serde(default)]
+    pub moves: f64,
     /// Seconds per 10⁹ bytes.
     #[serde(default)]
     pub bytes: f64,
@@ -95,7 +102,7 @@ impl CostModel {
     pub fn from_toml(text: &str) -> Result<Self> {
         let model: CostModel = toml::from_str(text).map_err(|error| Error::Table(error.to_string()))?;
         let rates = model.rates.values().flat_map(|passes| passes.values());
-        for rate in rates.flat_map(|r| [r.transform, r.product, r.bytes, r.launch]) {
+        for rate in rates.flat_map(|r| [r.transform, r.product, r.moves, r.bytes, r.launch]) {
             if !(rate.is_finite() && rate >= 0.0) {
                 return Err(Error::Table(format!("expected rates of at least 0, found {rate}")));
             }
@@ -103,7 +110,7 @@ impl CostModel {
         Ok(model)
     }
 
-    /// Predicted seconds: operations over `threads` threads, plus bytes and launches, each times its rate. An
+    /// Predicted seconds: operations and moves over `threads` threads, plus bytes and launches, each times its rate. An
     /// algorithm without a row is never preferred: its time is infinite.
     pub fn seconds(&self, algorithm: &str, pass: Pass, cost: &Cost, threads: usize) -> f64 {
         let Some(rates) = self.rates.get(algorithm).and_then(|passes| passes.get(pass.name())) else {

@@ -2,7 +2,7 @@
 
 mod flags;
 mod metrics;
-mod session;
+mod training;
 mod sets;
 mod state;
 
@@ -15,7 +15,7 @@ use nn::{Sequential, Sgd, Trainer, checkpoint, models};
 use crate::{Common, Failure, Program, files};
 
 use metrics::Metrics;
-use session::Session;
+use training::Training;
 use state::{Settings, State};
 
 pub use flags::{DataName, ModelName, Train};
@@ -32,13 +32,13 @@ impl Program for Train {
         let (network, state) = self.network(engine.backend(), &train)?;
         let Settings { lr, momentum, .. } = state.settings;
         let trainer = Trainer::new(network, Sgd::new(lr, momentum, 0.0)?);
-        let mut session = Session { engine, trainer, train, test, state, save: self.save.clone() };
-        if session.state.epochs < self.epochs {
-            session.prepare(out)?;
+        let mut training = Training { engine, trainer, train, test, state, save: self.save.clone() };
+        if training.state.epochs < self.epochs {
+            training.prepare(out)?;
             let metrics = Metrics::open(self.metrics.as_deref(), self.resume.is_some())?;
-            session.run(self.epochs, metrics, out)?;
+            training.run(self.epochs, metrics, out)?;
         }
-        let accuracy = 100.0 * session.test()?.accuracy();
+        let accuracy = 100.0 * training.test()?.accuracy();
         writeln!(out, "test accuracy: {accuracy:.1} %")?;
         Ok(())
     }

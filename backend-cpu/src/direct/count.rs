@@ -5,7 +5,7 @@
 //! keep 8 in flight. Each slot counts as `2 · lanes` operations. Tiles are filled up with repeated chunks, taps in
 //! the padding count.
 //!
-//! **Moves**, counted as transforms: each packed weight and each value gathered on its own is one, a vector stored
+//! **Moves.** Each packed weight and each value gathered on its own is one, a vector stored
 //! [`STORED`], a chunk placed [`PLACED`], a run of backward-weights begun [`BEGUN`].
 //!
 //! **Bytes.** Maps are read once for each register tile's channels, weights once a task, products are written
@@ -48,7 +48,7 @@ pub(super) fn cost(machine: &Machine, problem: &ConvProblem, pass: Pass) -> Cost
         _ => maps_cost(machine, problem, pass),
     };
     let bytes = 4.0 * bytes;
-    Cost { transform_flops: moves, product_flops: flops, bytes, launches: 1.0, workspace: 0 }
+    Cost { product_flops: flops, moves, bytes, launches: 1.0, ..Cost::default() }
 }
 
 /// Operations, moves and values of forward and backward-input.

@@ -14,7 +14,7 @@ use super::state::State;
 use crate::Failure;
 
 /// Everything that training needs.
-pub(super) struct Session<B: Ops> {
+pub(super) struct Training<B: Ops> {
     pub(super) engine: Engine<B>,
     pub(super) trainer: Trainer<B>,
     pub(super) train: Dataset,
@@ -24,7 +24,7 @@ pub(super) struct Session<B: Ops> {
     pub(super) save: Option<PathBuf>,
 }
 
-impl<B: Ops> Session<B> {
+impl<B: Ops> Training<B> {
     /// Chooses and builds for all shapes of minibatch that will come, and prints what was chosen.
     pub(super) fn prepare(&mut self, out: &mut dyn Write) -> Result<(), Failure> {
         let (count, batch) = (self.train.count(), self.batch());
