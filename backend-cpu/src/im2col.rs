@@ -8,7 +8,9 @@
 mod kernel;
 mod panel;
 
-use conv_core::{ConvAlgorithm, ConvKernel, ConvProblem, Cost, Error, Machine, Pass, Result, Role, Unsupported};
+use conv_core::{
+    ConvAlgorithm, ConvKernel, ConvProblem, Cost, Error, Machine, Pass, Result, Role, Unsupported,
+};
 
 use crate::Cpu;
 use crate::merge::merged;
@@ -45,7 +47,8 @@ impl ConvAlgorithm<Cpu> for Im2col {
     }
 
     fn build(&self, backend: &Cpu, problem: &ConvProblem, pass: Pass) -> Result<Box<dyn ConvKernel<Cpu>>> {
-        let refused = |reason| Error::Refused { algorithm: "im2col", pass, problem: Box::new(*problem), reason };
+        let refused =
+            |reason| Error::Refused { algorithm: "im2col", pass, problem: Box::new(*problem), reason };
         let plan = Plan::new(&backend.machine, problem, pass).map_err(refused)?;
         Ok(Box::new(Im2colKernel { plan, original: *problem }))
     }
@@ -155,7 +158,10 @@ impl Form {
         let axes = problem.volume();
         if axes.iter().all(|axis| axis.padded() == 1) {
             Form::Linear
-        } else if axes.iter().all(|axis| axis.kernel == 1 && axis.output() == axis.input && axis.padding == (0, 0)) {
+        } else if axes
+            .iter()
+            .all(|axis| axis.kernel == 1 && axis.output() == axis.input && axis.padding == (0, 0))
+        {
             Form::Pointwise
         } else {
             Form::Unfolded

@@ -425,7 +425,8 @@ mod tests {
     #[test]
     fn axes_meet_unless_every_sum_is_empty() {
         for axis in small_axes() {
-            let ones = direct(&axis, Pass::Forward, &vec![1; axis.input], &vec![1; axis.kernel], axis.output());
+            let ones =
+                direct(&axis, Pass::Forward, &vec![1; axis.input], &vec![1; axis.kernel], axis.output());
             assert_eq!(meets(&axis), ones.iter().any(|sum| *sum > 0), "{axis:?}");
         }
         assert!(!meets(&Axis::new(2, 2).padding(2, 1).dilation(4)));

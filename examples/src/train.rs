@@ -2,9 +2,9 @@
 
 mod flags;
 mod metrics;
-mod training;
 mod sets;
 mod state;
+mod training;
 
 use std::io::Write;
 
@@ -15,8 +15,8 @@ use nn::{Sequential, Sgd, Trainer, checkpoint, models};
 use crate::{Common, Failure, Program, files};
 
 use metrics::Metrics;
-use training::Training;
 use state::{Settings, State};
+use training::Training;
 
 pub use flags::{DataName, ModelName, Train};
 

@@ -12,7 +12,9 @@ pub(crate) fn run(long: bool) -> anyhow::Result<()> {
     sh.change_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
     cmd!(sh, "cargo fmt --all --check").run()?;
     cmd!(sh, "cargo clippy --workspace --all-targets --all-features --quiet -- -D warnings").run()?;
-    cmd!(sh, "cargo doc --workspace --all-features --no-deps --quiet").env("RUSTDOCFLAGS", "-D warnings").run()?;
+    cmd!(sh, "cargo doc --workspace --all-features --no-deps --quiet")
+        .env("RUSTDOCFLAGS", "-D warnings")
+        .run()?;
     let found = arrows::check(&sh.current_dir())?;
     println!("arrows: {found} dependencies between crates, all allowed");
     licences(&sh)?;

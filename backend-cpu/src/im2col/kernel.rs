@@ -63,7 +63,12 @@ impl Plan {
     /// The weights of one group, output channels by depth.
     fn weights<'w>(&self, weights: &'w [f32], group: usize) -> Matrix<'w> {
         let len = self.problem.group_out() * self.depth;
-        Matrix::new(&weights[group * len..(group + 1) * len], self.problem.group_out(), self.depth, self.depth)
+        Matrix::new(
+            &weights[group * len..(group + 1) * len],
+            self.problem.group_out(),
+            self.depth,
+            self.depth,
+        )
     }
 
     /// Ranges of the panels of one image.
@@ -96,7 +101,11 @@ impl Plan {
             return Matrix::new(&image[points.start..], self.depth, points.len(), size);
         }
         let panel = &mut panel[..self.depth * points.len()];
-        Panel { problem: &self.problem, points: points.clone() }.unfold(self.problem.group_in(), image, panel);
+        Panel { problem: &self.problem, points: points.clone() }.unfold(
+            self.problem.group_in(),
+            image,
+            panel,
+        );
         Matrix::new(panel, self.depth, points.len(), points.len())
     }
 
@@ -114,15 +123,21 @@ impl Run<'_> {
             (0..plan.problem.batch() * groups).map(|index| plan.planes(index, group_out)).collect();
         let panels = plan.panel_ranges();
         let scratch = plan.panel_scratch(workspace);
-        for_each_rectangle(out, plan.points, [&images, &panels], scratch, |[index, panel], mut part, scratch| {
-            let unfolded = plan.unfolded(input, index, &panels[panel], scratch);
-            let weights = plan.weights(weights, index % groups);
-            product(part.matrix(group_out), false, weights, unfolded);
-            for o in 0..group_out {
-                let bias = bias.map(|bias| bias[index % groups * group_out + o]);
-                epilogue::apply(part.row(o), bias, relu);
-            }
-        });
+        for_each_rectangle(
+            out,
+            plan.points,
+            [&images, &panels],
+            scratch,
+            |[index, panel], mut part, scratch| {
+                let unfolded = plan.unfolded(input, index, &panels[panel], scratch);
+                let weights = plan.weights(weights, index % groups);
+                product(part.matrix(group_out), false, weights, unfolded);
+                for o in 0..group_out {
+                    let bias = bias.map(|bias| bias[index % groups * group_out + o]);
+                    epilogue::apply(part.row(o), bias, relu);
+                }
+            },
+        );
     }
 
     /// `dX = Wᵀ dY` where the input is the matrix.
@@ -132,10 +147,21 @@ impl Run<'_> {
         let images: Vec<_> =
             (0..plan.problem.batch() * groups).map(|index| plan.planes(index, group_in)).collect();
         let panels = plan.panel_ranges();
-        for_each_rectangle(out, plan.points, [&images, &panels], (&mut [], 0), |[index, panel], mut part, _| {
-            let weights = plan.weights(weights, index % groups).transposed();
-            product(part.matrix(group_in), false, weights, plan.outputs(grad_output, index, &panels[panel]));
-        });
+        for_each_rectangle(
+            out,
+            plan.points,
+            [&images, &panels],
+            (&mut [], 0),
+            |[index, panel], mut part, _| {
+                let weights = plan.weights(weights, index % groups).transposed();
+                product(
+                    part.matrix(group_in),
+                    false,
+                    weights,
+                    plan.outputs(grad_output, index, &panels[panel]),
+                );
+            },
+        );
     }
 
     /// `dU = Wᵀ dY` for a block of channels, folded into their planes panel after panel.
@@ -235,7 +261,8 @@ impl Run<'_> {
             |[block, group], mut part, _| {
                 let images = images[block].clone();
                 let first = images.start * groups * group_out + group * group_out;
-                let gradient = Matrix::new(&grad_output[first..], images.len(), group_out, groups * group_out);
+                let gradient =
+                    Matrix::new(&grad_output[first..], images.len(), group_out, groups * group_out);
                 product(part.matrix(images.len()), false, gradient, plan.weights(weights, group));
             },
         );

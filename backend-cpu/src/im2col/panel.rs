@@ -28,7 +28,10 @@ impl Panel<'_> {
                 let target = &mut row[columns];
                 match stride {
                     1 => target.copy_from_slice(&input[first..first + target.len()]),
-                    _ => target.iter_mut().zip(input[first..].iter().step_by(stride)).for_each(|(t, x)| *t = *x),
+                    _ => target
+                        .iter_mut()
+                        .zip(input[first..].iter().step_by(stride))
+                        .for_each(|(t, x)| *t = *x),
                 }
             }
             row[end..].fill(0.0);
