@@ -2,10 +2,11 @@
 //!
 //! [`Cpu`] is the [`Backend`]; [`conv`] is the one-call form. Work runs on the rayon pool that calls it.
 //!
-//! What a NaN or infinite pixel does: with `direct` and `im2col` it reaches the outputs whose kernel window
-//! covers it; with `fft` every output of the maps it meets in a transform, with `fft-tiled` those of its
-//! tiles. A non-finite weight reaches every output of its output channel; in `im2col` and the FFT engines the
-//! zeros of the padding meet it too.
+//! NaN and infinite values propagate. Forward, a pixel reaches, with `direct` and `im2col`, the outputs whose
+//! kernel window covers it; with `fft` every output of its image and group, with `fft-tiled` those of the tiles
+//! that read it. A weight reaches the outputs of its output channel: with `direct` those where it meets the
+//! input, with `im2col` those where it meets padding too, with the FFT engines all. The same holds in the
+//! backward passes for the tensors they read and write.
 
 mod buffer;
 mod direct;

@@ -1,9 +1,10 @@
 //! What users of this crate alone call: one-call convolution, engines with limits, errors by message, spectra
 //! shared by the passes of a step.
 
+use approx::assert_abs_diff_eq;
 use backend_cpu::{Cpu, conv, machine_names, machine_of};
 use conv_core::reference::Reference;
-use conv_core::testing::values;
+use conv_core::testing::{run_once, values};
 use conv_core::{Backend, ConvProblem, Engine, Operands, Pass, Policy, Role};
 
 fn problem(line: &str) -> ConvProblem {
@@ -19,7 +20,7 @@ fn one_call_convolves_slices() {
     assert!(reference.error(&plain) <= 2e-6);
     let biased = conv(&problem, &x, &w, Some(&[1.0, 2.0, 3.0, 4.0])).unwrap();
     let points = problem.points(Role::Output);
-    assert!((biased[points] - plain[points] - 2.0).abs() < 1e-5);
+    assert_abs_diff_eq!(biased[points], plain[points] + 2.0, epsilon = 1e-5);
     let short = conv(&problem, &x[1..], &w, None).unwrap_err().to_string();
     assert_eq!(short, "input has 1529 values, expected 1530");
     let bias = conv(&problem, &x, &w, Some(&[1.0])).unwrap_err().to_string();
@@ -72,6 +73,25 @@ fn passes_of_a_step_share_spectra_and_agree_with_passes_alone() {
             engine.run_step(&mut step, pass, Operands::new(&a, &b, &mut out)).unwrap();
             let error = Reference::new(&problem, pass, lhs, rhs).unwrap().error(&out);
             assert!(error <= 2e-6, "round {round} {pass}: {error:.1e}");
+        }
+    }
+}
+
+#[test]
+fn a_nan_pixel_stays_in_its_image_and_reaches_what_covers_it() {
+    let problem = problem("n2 c3 o4 i40x41 k5x5 p2");
+    let (mut x, w) = (values(problem.len(Role::Input), 1), values(problem.len(Role::Weight), 2));
+    x[20 * 41 + 20] = f32::NAN;
+    for algorithm in Cpu::new().algorithms() {
+        let found = run_once(&Cpu::new(), *algorithm, &problem, Pass::Forward, [&x, &w], None).unwrap();
+        let (first, second) = found.split_at(found.len() / 2);
+        assert!(second.iter().all(|y| y.is_finite()), "{}", algorithm.name());
+        for (index, y) in first.iter().enumerate() {
+            let (row, column) = (index / 41 % 40, index % 41);
+            let covered = row.abs_diff(20) <= 2 && column.abs_diff(20) <= 2;
+            let local = matches!(algorithm.name(), "direct" | "im2col");
+            assert!(!covered || y.is_nan(), "{} at {index}: {y}", algorithm.name());
+            assert!(covered || !local || y.is_finite(), "{} at {index}: {y}", algorithm.name());
         }
     }
 }

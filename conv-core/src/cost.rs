@@ -149,7 +149,7 @@ mod tests {
         let model = CostModel::from_toml(text).unwrap();
         let cost = Cost { product_flops: 4e9, bytes: 1e9, launches: 3.0, ..Cost::default() };
         let seconds = model.seconds("direct", Pass::Forward, &cost, 2);
-        assert!((seconds - (1.0 + 0.1 + 6e-6)).abs() < 1e-12);
+        approx::assert_abs_diff_eq!(seconds, 1.0 + 0.1 + 6e-6, epsilon = 1e-12);
         assert_eq!(model.seconds("direct", Pass::BackwardInput, &cost, 2), f64::INFINITY);
     }
 

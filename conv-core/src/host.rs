@@ -169,7 +169,7 @@ mod tests {
         let (mut losses, mut hits, mut grad) = ([0.0; 2], [0.0; 2], [0.0; 4]);
         let logits = [0.0, 0.0, 1.0, 1001.0];
         softmax_cross_entropy(&logits, &[1.0, 1.0], 2, &mut losses, &mut hits, &mut grad);
-        assert!((losses[0] - 2f32.ln()).abs() < 1e-6 && losses[1].abs() < 1e-6);
+        approx::assert_abs_diff_eq!(losses.as_slice(), [2f32.ln(), 0.0].as_slice(), epsilon = 1e-6);
         assert_eq!(hits, [0.0, 1.0]);
         assert_eq!(grad, [0.25, -0.25, 0.0, 0.0]);
     }

@@ -121,7 +121,7 @@ fn a_step_is_chosen_as_a_whole() {
     // Alone, "fast" wins forward; with the input's spectrum shared, "sharing" does: 3 + 2 - 1.5 < 2 + 2.
     let free = choose(None);
     assert_eq!(free.algorithms, ["sharing", "fast", "sharing"]);
-    assert!((free.seconds - 6.5).abs() < 1e-9);
+    approx::assert_abs_diff_eq!(free.seconds, 6.5, epsilon = 1e-9);
     assert_eq!(free.shared.len(), 1);
     // No room for the kept spectrum beside the workspace: nothing is shared and each pass takes its best.
     let tight = choose(Some(4100));
