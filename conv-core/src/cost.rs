@@ -29,6 +29,14 @@ impl Cost {
     pub fn flops(&self) -> f64 {
         self.transform_flops + self.product_flops
     }
+
+    /// What the linear model multiplies with [`Rates::values`], in the same order: transform and product operations
+    /// and moves of one of `threads` threads, bytes (each in 10⁹) and launches (in 10⁶).
+    pub fn terms(&self, threads: usize) -> [f64; 5] {
+        let of_one = |count: f64| count * 1e-9 / threads.max(1) as f64;
+        let [transform, product, moves] = [self.transform_flops, self.product_flops, self.moves].map(of_one);
+        [transform, product, moves, self.bytes * 1e-9, self.launches * 1e-6]
+    }
 }
 
 impl Add for Cost {
@@ -84,6 +92,18 @@ pub struct Rates {
     pub launch: f64,
 }
 
+impl Rates {
+    /// Every rate, in the order of [`Cost::terms`].
+    pub fn values(&self) -> [f64; 5] {
+        [self.transform, self.product, self.moves, self.bytes, self.launch]
+    }
+
+    /// Rates from values in the order of [`Cost::terms`].
+    pub fn from_values([transform, product, moves, bytes, launch]: [f64; 5]) -> Self {
+        Rates { transform, product, moves, bytes, launch }
+    }
+}
+
 /// A linear model, fitted on one class of machine: one row of [`Rates`] per algorithm and pass.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -102,7 +122,7 @@ impl CostModel {
     pub fn from_toml(text: &str) -> Result<Self> {
         let model: CostModel = toml::from_str(text).map_err(|error| Error::Table(error.to_string()))?;
         let rates = model.rates.values().flat_map(|passes| passes.values());
-        for rate in rates.flat_map(|r| [r.transform, r.product, r.moves, r.bytes, r.launch]) {
+        for rate in rates.flat_map(Rates::values) {
             if !(rate.is_finite() && rate >= 0.0) {
                 return Err(Error::Table(format!("expected rates of at least 0, found {rate}")));
             }
@@ -110,16 +130,13 @@ impl CostModel {
         Ok(model)
     }
 
-    /// Predicted seconds: operations and moves over `threads` threads, plus bytes and launches, each times its rate. An
-    /// algorithm without a row is never preferred: its time is infinite.
+    /// Predicted seconds: the sum of [`Cost::terms`] times [`Rates::values`]. An algorithm without a row is never
+    /// preferred: its time is infinite.
     pub fn seconds(&self, algorithm: &str, pass: Pass, cost: &Cost, threads: usize) -> f64 {
         let Some(rates) = self.rates.get(algorithm).and_then(|passes| passes.get(pass.name())) else {
             return f64::INFINITY;
         };
-        let compute = rates.transform * cost.transform_flops + rates.product * cost.product_flops;
-        compute * 1e-9 / threads.max(1) as f64
-            + rates.bytes * cost.bytes * 1e-9
-            + rates.launch * cost.launches * 1e-6
+        rates.values().iter().zip(cost.terms(threads)).map(|(rate, term)| rate * term).sum()
     }
 }
 
@@ -144,12 +161,19 @@ mod tests {
 
     #[test]
     fn seconds_are_linear_and_unknown_rows_lose() {
-        let text =
-            "measured = \"by hand\"\n[rates.direct.forward]\nproduct = 0.5\nbytes = 0.1\nlaunch = 2.0\n";
+        let text = "measured = \"by hand\"\n[rates.direct.forward]\n\
+            transform = 7.0\nproduct = 0.5\nmoves = 3.0\nbytes = 0.1\nlaunch = 2.0\n";
         let model = CostModel::from_toml(text).unwrap();
-        let cost = Cost { product_flops: 4e9, bytes: 1e9, launches: 3.0, ..Cost::default() };
+        let cost = Cost {
+            transform_flops: 2e9,
+            product_flops: 4e9,
+            moves: 6e9,
+            bytes: 1e9,
+            launches: 3.0,
+            workspace: 1 << 30,
+        };
         let seconds = model.seconds("direct", Pass::Forward, &cost, 2);
-        approx::assert_abs_diff_eq!(seconds, 1.0 + 0.1 + 6e-6, epsilon = 1e-12);
+        approx::assert_abs_diff_eq!(seconds, 7.0 + 1.0 + 9.0 + 0.1 + 6e-6, epsilon = 1e-12);
         assert_eq!(model.seconds("direct", Pass::BackwardInput, &cost, 2), f64::INFINITY);
     }
 
