@@ -14,6 +14,8 @@ pub enum Failure {
     Bad(String),
     /// The named algorithm refuses the problem: exit code 3.
     Refused(String),
+    /// A result that a check found wrong: exit code 1.
+    Wrong(String),
 }
 
 impl Failure {
@@ -22,6 +24,7 @@ impl Failure {
         match self {
             Failure::Bad(_) => 2,
             Failure::Refused(_) => 3,
+            Failure::Wrong(_) => 1,
         }
     }
 }
@@ -38,7 +41,7 @@ pub(crate) fn expected(
 impl fmt::Display for Failure {
     /// The message, cut to at most 8 lines of at most 240 characters.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Failure::Bad(message) | Failure::Refused(message)) = self;
+        let (Failure::Bad(message) | Failure::Refused(message) | Failure::Wrong(message)) = self;
         for (index, line) in message.trim().lines().take(LARGEST.0).enumerate() {
             let end = if index == 0 { "" } else { "\n" };
             match line.char_indices().nth(LARGEST.1) {

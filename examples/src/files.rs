@@ -57,14 +57,25 @@ pub(crate) fn check_readable(flag: &str, path: &Path) -> Result<(), Failure> {
 
 /// Writes a tensor in this format, whole or not at all.
 pub(crate) fn write(flag: &str, path: &Path, format: Format, tensor: &Tensor) -> Result<(), Failure> {
+    write_whole(flag, path, |writer| match format {
+        Format::Npy => npy::write(writer, tensor),
+        Format::Png | Format::Jpeg => picture::write(writer, tensor, format),
+    })
+}
+
+/// Fills a file that then appears at `path`, whole or not at all. Messages name `flag` and `path`.
+///
+/// # Errors
+/// Why the file cannot be made, or what `fill` reports.
+pub fn write_whole(
+    flag: &str,
+    path: &Path,
+    fill: impl FnOnce(&mut BufWriter<&mut NamedTempFile>) -> Result<(), String>,
+) -> Result<(), Failure> {
     let about = about(flag, path);
     let mut file = temporary(path).map_err(|error| about(error.to_string()))?;
     let mut writer = BufWriter::new(&mut file);
-    match format {
-        Format::Npy => npy::write(&mut writer, tensor),
-        Format::Png | Format::Jpeg => picture::write(&mut writer, tensor, format),
-    }
-    .map_err(&about)?;
+    fill(&mut writer).map_err(&about)?;
     writer.flush().map_err(|error| about(error.to_string()))?;
     drop(writer);
     file.persist(path).map_err(|error| about(error.to_string()))?;
@@ -72,7 +83,10 @@ pub(crate) fn write(flag: &str, path: &Path, format: Format, tensor: &Tensor) ->
 }
 
 /// Whether a file can be made at `path`, found out before any work is done for it.
-pub(crate) fn check_writable(flag: &str, path: &Path) -> Result<(), Failure> {
+///
+/// # Errors
+/// Why it cannot.
+pub fn check_writable(flag: &str, path: &Path) -> Result<(), Failure> {
     let about = about(flag, path);
     if path.is_dir() || path.file_name().is_none() {
         return Err(about("expected a file name, found a folder".into()));

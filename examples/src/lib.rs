@@ -1,4 +1,4 @@
-//! What the programs `train`, `convolve` and `explain` are made of.
+//! What the programs `train`, `convolve` and `explain` are made of, and `cargo xtask bench` beside them.
 //!
 //! Each program is a [`Program`]: its flags, and what it does on a backend. [`main`] runs one as a process,
 //! [`start`] inside another, for tests.
@@ -10,7 +10,7 @@ pub mod convolve;
 mod dispatch;
 pub mod explain;
 mod failure;
-mod files;
+pub mod files;
 mod npy;
 mod picture;
 mod program;
@@ -19,5 +19,5 @@ pub mod train;
 
 pub use common::{BackendName, Common};
 pub use failure::Failure;
-pub use program::{Program, main, start};
+pub use program::{Program, exit, main, run, start};
 pub use tensor::Tensor;

@@ -9,7 +9,7 @@ use conv_core::Ops;
 use crate::{Common, Failure, dispatch};
 
 /// A program: its flags, and what it does with them.
-pub trait Program: clap::Parser + Send {
+pub trait Program: Send {
     /// The flags it shares with the others.
     fn common(&self) -> &Common;
 
@@ -21,8 +21,13 @@ pub trait Program: clap::Parser + Send {
 }
 
 /// Runs a program as this process.
-pub fn main<P: Program>() -> ExitCode {
-    match start::<P>(std::env::args_os(), &mut io::stdout()) {
+pub fn main<P: Program + clap::Parser>() -> ExitCode {
+    exit(start::<P>(std::env::args_os(), &mut io::stdout()))
+}
+
+/// The exit code of a program that ended so, its message on stderr.
+pub fn exit(result: Result<(), Failure>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("error: {failure}");
@@ -35,7 +40,7 @@ pub fn main<P: Program>() -> ExitCode {
 ///
 /// # Errors
 /// As [`Program::run`], and for flags that are wrong in themselves.
-pub fn start<P: Program>(
+pub fn start<P: Program + clap::Parser>(
     arguments: impl IntoIterator<Item = OsString>,
     out: &mut (dyn Write + Send),
 ) -> Result<(), Failure> {
@@ -44,6 +49,14 @@ pub fn start<P: Program>(
         Err(help) if !help.use_stderr() => return Ok(write!(out, "{help}")?),
         Err(error) => return Err(usage(&error)),
     };
+    run(program, out)
+}
+
+/// Runs a program whose flags have been read, on a thread pool of its own.
+///
+/// # Errors
+/// As [`Program::run`].
+pub fn run(program: impl Program, out: &mut (dyn Write + Send)) -> Result<(), Failure> {
     let threads = program.common().threads.map_or(0, usize::from);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).stack_size(8 << 20).build();
     let pool = pool.map_err(|error| Failure::Bad(format!("--threads: {error}")))?;

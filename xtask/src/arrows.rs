@@ -13,7 +13,7 @@ const ALLOWED: [(&str, &[&str]); 7] = [
     ("backend-cuda", &["fft-core", "conv-core"]),
     ("nn", &["fft-core", "conv-core"]),
     ("examples", &["fft-core", "conv-core", "backend-cpu", "backend-cuda", "nn"]),
-    ("xtask", &["fft-core", "conv-core", "backend-cpu", "backend-cuda", "nn"]),
+    ("xtask", &["fft-core", "conv-core", "backend-cpu", "backend-cuda", "nn", "examples"]),
 ];
 
 /// What conv-core must stay free of.
