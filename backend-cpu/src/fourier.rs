@@ -164,6 +164,7 @@ impl FourierKernel {
 
     /// The spectra of all maps of a group, 16 maps a task.
     fn transform(&self, role: Role, maps: &Maps, tensor: &[f32], spectra: &mut [f32], lanes: &mut [f32]) {
+        let _phase = tracing::trace_span!(target: "phase", "transform").entered();
         let row_len = maps.count() * COMPLEX_POINT;
         let scratch = (lanes, self.scratch_len());
         for_each_column_block(
@@ -191,6 +192,7 @@ impl FourierKernel {
         epilogue: Epilogue<'_>,
         lanes: &mut [f32],
     ) {
+        let _phase = tracing::trace_span!(target: "phase", "inverse").entered();
         let maps = self.plan.maps(role, units);
         let spectra = &spectra[..maps.count() * self.plan.blocks() * COMPLEX_POINT];
         let (planes, points) = (maps.planes(), self.plan.problem.points(role));
@@ -213,6 +215,7 @@ impl FourierKernel {
     /// The products at all frequencies. `left` and `right` are the factors as the matrix product wants them:
     /// rows of the product come from `left`.
     fn multiply(&self, units: Range<usize>, left: &[f32], right: &[f32], out: &mut [f32], add: bool) {
+        let _phase = tracing::trace_span!(target: "phase", "product").entered();
         let Matrices { rows, groups, left_maps, right_maps, out_maps, .. } = self.matrices(units.len());
         let blocks = self.plan.blocks();
         let row_len = out_maps / rows * COMPLEX_POINT;
