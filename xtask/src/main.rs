@@ -1,7 +1,11 @@
-//! Developer tasks: `cargo xtask ci`.
+//! Developer tasks: `cargo xtask bench | ci`.
 
 mod arrows;
+mod bench;
 mod ci;
+
+use std::io;
+use std::process::ExitCode;
 
 use clap::Parser;
 
@@ -9,6 +13,7 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(name = "cargo xtask")]
 enum Task {
+    Bench(bench::Bench),
     /// Everything CI checks besides the tests: format, lints, docs, arrows between crates, licences.
     Ci {
         /// Run the long tests too, those marked `#[ignore]`.
@@ -17,8 +22,20 @@ enum Task {
     },
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
     match Task::parse() {
-        Task::Ci { long } => ci::run(long),
+        Task::Bench(bench) => examples::exit(examples::run(bench, &mut io::stdout())),
+        Task::Ci { long } => checked(ci::run(long)),
+    }
+}
+
+/// Exit code 1 and the whole chain of causes for a step that failed.
+fn checked(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

@@ -1,0 +1,149 @@
+//! `cargo xtask bench`: times convolutions, ours in turn with a peer's.
+
+mod cases;
+mod measure;
+mod ours;
+mod peer;
+mod phases;
+mod rows;
+mod summary;
+mod turns;
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use conv_core::algorithm::find;
+use conv_core::{Ops, Policy};
+use examples::files::check_writable;
+use examples::{Common, Failure, Program};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use cases::{List, PassName, Work, lists, works};
+use measure::{Cell, Measured};
+use peer::PeerName;
+use rows::{About, Row};
+
+/// Times convolutions and prints, per problem and pass, the pick, the best and the peer.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Bench {
+    /// Lists of problems.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    shapes: Vec<PathBuf>,
+
+    /// A problem, such as "n128 c96 o256 i32x32 k7x7"; may be given again.
+    #[arg(long, value_name = "LINE")]
+    problem: Vec<String>,
+
+    /// What to time of each problem; all stands for the three passes, step for a training step as a whole.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "all")]
+    pass: Vec<PassName>,
+
+    /// Libraries to time the same problems with, in turn with ours.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    peer: Vec<PeerName>,
+
+    /// Compare every result with the f64 reference; exit code 1 where one is too far off.
+    #[arg(long)]
+    check: bool,
+
+    /// Cut larger batches to this.
+    #[arg(long, value_name = "N")]
+    max_batch: Option<usize>,
+
+    /// Print what transforms, products and inverses take.
+    #[arg(long)]
+    phases: bool,
+
+    /// Time every algorithm and print what the choice costs against the best.
+    #[arg(long)]
+    choose: bool,
+
+    /// Seconds to spend on each time.
+    #[arg(long, value_name = "S", default_value_t = 0.5)]
+    seconds: f64,
+
+    /// Where the times go; what they were taken on goes beside it, to .json.
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+impl Program for Bench {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn run<B: Ops>(self, backend: B, out: &mut (dyn Write + Send)) -> Result<(), Failure> {
+        let lists = lists(&self.shapes, &self.problem, self.max_batch)?;
+        let settings = self.settings(&backend)?;
+        if let Some(csv) = &self.csv {
+            check_writable("--csv", csv)?;
+        }
+        let workers = match self.peer.is_empty() {
+            true => Vec::new(),
+            false => peer::start(backend.name(), backend.machine().threads)?,
+        };
+        let mut workers: Vec<_> = workers.into_iter().collect();
+        let mut about = About::this_run(backend.machine().name.clone(), backend.machine().threads);
+        let cells = cells(&lists, &works(&self.pass));
+        let bar = progress_bar(cells.len() as u64);
+        let mut all: Vec<Measured> = Vec::new();
+        writeln!(out, "{}", summary::HEADER)?;
+        for cell in cells {
+            bar.set_message(format!("{} {}", cell.named.name, cell.work.name()));
+            let measured = measure::measure(&backend, cell, &settings, &mut workers)?;
+            bar.suspend(|| measured.print(out))?;
+            about.once.extend(measured.once());
+            all.push(measured);
+            if let Some(csv) = &self.csv {
+                let rows: Vec<Row> = all.iter().flat_map(|measured| measured.rows.clone()).collect();
+                rows::save(csv, &rows, &about)?;
+            }
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        summary::print(out, &all, self.choose || self.common.algorithm == "all")?;
+        let wrong: Vec<String> = all.iter().flat_map(|measured| measured.wrong.clone()).collect();
+        if wrong.is_empty() { Ok(()) } else { Err(Failure::Wrong(wrong.join("\n"))) }
+    }
+}
+
+impl Bench {
+    fn settings<B: Ops>(&self, backend: &B) -> Result<measure::Settings, Failure> {
+        let all = self.choose || self.common.algorithm == "all";
+        let policy = if all { Policy::Predicted } else { self.common.policy() };
+        if let Policy::Named(name) = &policy {
+            find(backend.algorithms(), name)?;
+        }
+        if !(self.seconds > 0.0 && self.seconds <= 60.0) {
+            return Err(Failure::Bad(format!("--seconds: expected up to 60, found {}", self.seconds)));
+        }
+        Ok(measure::Settings {
+            policy,
+            all,
+            limit: self.common.workspace_limit(),
+            peers: self.peer.clone(),
+            check: self.check,
+            phases: self.phases,
+            seconds: self.seconds,
+        })
+    }
+}
+
+fn cells(lists: &[List], works: &[Work]) -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for list in lists {
+        for named in &list.problems {
+            let of_work = |work: &Work| Cell { list: list.name.clone(), named: named.clone(), work: *work };
+            cells.extend(works.iter().map(of_work));
+        }
+    }
+    cells
+}
+
+fn progress_bar(cells: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} left {eta} {msg}");
+    ProgressBar::new(cells).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}

@@ -1,0 +1,234 @@
+//! One cell of a bench: a problem, a pass, and everybody who can do it.
+
+use std::cell::RefCell;
+use std::io::{self, Write};
+use std::rc::Rc;
+
+use conv_core::testing::tolerance;
+use conv_core::{Backend, NamedProblem, Policy};
+use examples::Failure;
+
+use super::cases::Work;
+use super::ours::{Ours, Tensors, Way, references, ways};
+use super::peer::{PeerName, Worker, convolution};
+use super::phases::{Phases, phases};
+use super::rows::Row;
+use super::turns::{Candidate, Times, take_turns};
+
+/// What to do in every cell.
+pub(crate) struct Settings {
+    pub(crate) policy: Policy,
+    /// Every willing algorithm, not only the pick.
+    pub(crate) all: bool,
+    pub(crate) limit: Option<usize>,
+    pub(crate) peers: Vec<PeerName>,
+    pub(crate) check: bool,
+    pub(crate) phases: bool,
+    pub(crate) seconds: f64,
+}
+
+/// A problem and what is timed of it.
+pub(crate) struct Cell {
+    pub(crate) list: String,
+    pub(crate) named: NamedProblem,
+    pub(crate) work: Work,
+}
+
+/// What was found in a cell.
+pub(crate) struct Measured {
+    pub(crate) list: String,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) notes: Vec<String>,
+    /// Results that missed their bound.
+    pub(crate) wrong: Vec<String>,
+    noise: Vec<f64>,
+    single: Vec<bool>,
+    phases: Vec<(String, Phases)>,
+}
+
+/// Times everybody in the cell, ours and the peers' in turn.
+///
+/// # Errors
+/// As our algorithms; a peer that fails is a note.
+pub(crate) fn measure<B: Backend>(
+    backend: &B,
+    cell: Cell,
+    settings: &Settings,
+    workers: &mut [Worker],
+) -> Result<Measured, Failure> {
+    let Cell { list, named, work } = cell;
+    let (problem, name) = (&named.problem, work.name());
+    let mut found = Measured::new(list);
+    let ways = match ways(backend, problem, work, &settings.policy, settings.all, settings.limit) {
+        Err(Failure::Refused(reason)) => {
+            found.notes.push(reason);
+            Vec::new()
+        }
+        other => other?,
+    };
+    let tensors = Rc::new(RefCell::new(Tensors::new(backend, problem, work)?));
+    let ready = |way: &Way| Ours::new(backend, problem, work, way, &tensors);
+    let mut ours = ways.iter().map(ready).collect::<Result<Vec<_>, _>>()?;
+    let references = match settings.check {
+        true => references(problem, work, &tensors.borrow())?,
+        false => Vec::new(),
+    };
+
+    let mut times: Vec<Times> = Vec::new();
+    let mut peer_times: Vec<(PeerName, Times)> = Vec::new();
+    let mut first = true;
+    for group in groups(&settings.peers) {
+        let mut taking: Vec<usize> = Vec::new();
+        if let Some(peer) = group {
+            for (index, worker) in workers.iter_mut().enumerate() {
+                match worker.prepare(convolution(peer, problem, name)) {
+                    Ok(()) => taking.push(index),
+                    Err(failure) => found.notes.push(format!("{}: {failure}", peer.name())),
+                }
+            }
+        }
+        let mut candidates: Vec<&mut dyn Candidate> = Vec::new();
+        if first {
+            candidates.extend(ours.iter_mut().map(|ours| ours as &mut dyn Candidate));
+        }
+        let takes_part = |(index, _): &(usize, _)| taking.contains(index);
+        let workers = workers.iter_mut().enumerate().filter(takes_part);
+        candidates.extend(workers.map(|(_, worker)| worker as &mut dyn Candidate));
+        let mut taken = take_turns(&mut candidates, settings.seconds)?.into_iter();
+        if first {
+            times = taken.by_ref().take(ways.len()).collect();
+        }
+        let faster = taken.min_by(|a, b| a.median().total_cmp(&b.median()));
+        peer_times.extend(group.zip(faster));
+        first = false;
+    }
+
+    let row = |algorithm: &str, chosen, times: &Times| Row {
+        name: named.name.clone(),
+        problem: problem.to_string(),
+        pass: name.into(),
+        backend: backend.name().into(),
+        algorithm: algorithm.into(),
+        chosen,
+        median_ms: milliseconds(times.median()),
+        min_ms: milliseconds(times.min()),
+        gflops: rounded(2e-9 * problem.multiply_adds() * work.passes().len() as f64 / times.median(), 1e3),
+        predicted_ms: None,
+        workspace_mib: None,
+        error: None,
+    };
+    for ((way, ours), times) in ways.iter().zip(&mut ours).zip(&times) {
+        let mut row = row(&way.name, way.chosen, times);
+        row.predicted_ms = way.seconds.is_finite().then(|| milliseconds(way.seconds));
+        row.workspace_mib = Some(rounded(ours.memory as f64 * 4.0 / f64::from(1 << 20), 1e6));
+        if settings.check {
+            let error = ours.error(&references)?;
+            let bound = way.algorithms.iter().map(|name| tolerance(name)).fold(0.0, f64::max);
+            if error.is_nan() || error > bound {
+                let miss = format!("{} {name} of {problem}: error {error:.2e}, bound {bound:.0e}", way.name);
+                found.wrong.push(miss);
+            }
+            row.error = Some(error);
+        }
+        if settings.phases {
+            found.phases.push((way.name.clone(), phases(|| ours.once())?));
+        }
+        found.add(row, times);
+    }
+    for (peer, times) in &peer_times {
+        found.add(row(peer.name(), false, times), times);
+    }
+    Ok(found)
+}
+
+/// The peers one after the other, the first of them in turn with ours; once without where there is none.
+fn groups(peers: &[PeerName]) -> Vec<Option<PeerName>> {
+    if peers.is_empty() { vec![None] } else { peers.iter().copied().map(Some).collect() }
+}
+
+fn milliseconds(seconds: f64) -> f64 {
+    rounded(seconds * 1e3, 1e6)
+}
+
+fn rounded(value: f64, parts: f64) -> f64 {
+    (value * parts).round() / parts
+}
+
+impl Measured {
+    fn new(list: String) -> Self {
+        let (rows, notes, wrong) = (Vec::new(), Vec::new(), Vec::new());
+        Measured { list, rows, notes, wrong, noise: Vec::new(), single: Vec::new(), phases: Vec::new() }
+    }
+
+    fn add(&mut self, row: Row, times: &Times) {
+        self.rows.push(row);
+        self.noise.push(times.noise());
+        self.single.push(times.once());
+    }
+
+    /// `name pass algorithm` of what ran a single time.
+    pub(crate) fn once(&self) -> impl Iterator<Item = String> + '_ {
+        let single = self.rows.iter().zip(&self.single).filter(|(_, single)| **single);
+        single.map(|(row, _)| format!("{} {} {}", row.name, row.pass, row.algorithm))
+    }
+
+    /// The row of the pick.
+    pub(crate) fn pick(&self) -> Option<&Row> {
+        self.rows.iter().find(|row| row.chosen)
+    }
+
+    /// The fastest row of ours.
+    pub(crate) fn best(&self) -> Option<&Row> {
+        fastest(self.rows.iter().filter(|row| row.workspace_mib.is_some()))
+    }
+
+    /// The fastest row of a peer.
+    pub(crate) fn peer(&self) -> Option<&Row> {
+        fastest(self.rows.iter().filter(|row| row.workspace_mib.is_none()))
+    }
+
+    /// The peer's time over the pick's.
+    pub(crate) fn ratio(&self) -> Option<f64> {
+        Some(self.peer()?.median_ms / self.pick()?.median_ms)
+    }
+
+    /// One line, more where there are notes or phases.
+    ///
+    /// # Errors
+    /// As `out`.
+    pub(crate) fn print(&self, out: &mut dyn Write) -> io::Result<()> {
+        if let (Some(pick), Some(best)) = (self.pick(), self.best()) {
+            let index = self.rows.iter().position(|row| row.chosen).unwrap_or(0);
+            let noise = if self.single[index] {
+                "once".into()
+            } else {
+                format!("±{:.0}%", self.noise[index] * 100.0)
+            };
+            write!(out, "{:<28} {:<16} ", shortened(&pick.name), pick.pass)?;
+            write!(
+                out,
+                "{:<10} {:>11.4} {:>5} {:>8.1} ",
+                pick.algorithm, pick.median_ms, noise, pick.gflops
+            )?;
+            write!(out, "{:<10} {:>11.4} ", best.algorithm, best.median_ms)?;
+            match (self.peer(), self.ratio()) {
+                (Some(peer), Some(ratio)) => write!(out, "{:>11.4} {ratio:>7.2}", peer.median_ms)?,
+                _ => write!(out, "{:>11} {:>7}", "-", "-")?,
+            }
+            let error = pick.error.map_or(String::new(), |error| format!("  error {error:.1e}"));
+            writeln!(out, "{error}")?;
+        }
+        for note in self.notes.iter().chain(&self.wrong) {
+            writeln!(out, "  {note}")?;
+        }
+        self.phases.iter().try_for_each(|(name, phases)| writeln!(out, "  {name:<10} {phases}"))
+    }
+}
+
+fn fastest<'a>(rows: impl Iterator<Item = &'a Row>) -> Option<&'a Row> {
+    rows.min_by(|a, b| a.median_ms.total_cmp(&b.median_ms))
+}
+
+fn shortened(name: &str) -> String {
+    name.chars().take(28).collect()
+}

@@ -1,0 +1,164 @@
+//! How times are taken: candidates take turns, so that a slow moment of the machine hits all alike.
+
+use std::time::{Duration, Instant};
+
+use examples::Failure;
+
+/// Rounds in which every candidate has one turn.
+const ROUNDS: usize = 5;
+
+/// Most runs of one candidate.
+const MOST_RUNS: usize = 250;
+
+/// Least timed runs where one takes fewer seconds than this; 1 beyond.
+const LEAST_RUNS: [(f64, usize); 2] = [(2.0, 3), (5.0, 2)];
+
+/// A run that takes longer is not even preceded by one to warm up.
+const ONCE: f64 = 20.0;
+
+/// Runs shorter than this are preceded, every turn, by one that is not timed: the others emptied the caches.
+const CACHED: f64 = 0.05;
+
+/// Between turns, so that the threads of a candidate in another process come to rest.
+const REST: Duration = Duration::from_millis(3);
+
+/// Something that can be run again and again.
+pub(crate) trait Candidate {
+    /// Seconds of each of `runs` runs.
+    ///
+    /// # Errors
+    /// Why it cannot run.
+    fn run(&mut self, runs: usize) -> Result<Vec<f64>, Failure>;
+}
+
+/// Times `run`, that many times.
+///
+/// # Errors
+/// As `run`.
+pub(crate) fn timed(runs: usize, mut run: impl FnMut() -> Result<(), Failure>) -> Result<Vec<f64>, Failure> {
+    let one = |_| {
+        let start = Instant::now();
+        run()?;
+        Ok(start.elapsed().as_secs_f64())
+    };
+    (0..runs).map(one).collect()
+}
+
+/// Seconds of the runs of one candidate, sorted.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Times(Vec<f64>);
+
+impl Times {
+    fn new(mut seconds: Vec<f64>) -> Self {
+        seconds.sort_by(f64::total_cmp);
+        Times(seconds)
+    }
+
+    fn quantile(&self, share: f64) -> f64 {
+        self.0[((self.0.len() - 1) as f64 * share).round() as usize]
+    }
+
+    pub(crate) fn median(&self) -> f64 {
+        self.quantile(0.5)
+    }
+
+    pub(crate) fn min(&self) -> f64 {
+        self.0[0]
+    }
+
+    /// Half the distance between the quartiles, as a share of the median.
+    pub(crate) fn noise(&self) -> f64 {
+        (self.quantile(0.75) - self.quantile(0.25)) / 2.0 / self.median()
+    }
+
+    /// Whether one run is all there is.
+    pub(crate) fn once(&self) -> bool {
+        self.0.len() == 1
+    }
+}
+
+/// Times all candidates for about `seconds` each: a run to warm up, then [`ROUNDS`] rounds, at least three runs
+/// of what takes up to two seconds. A run beyond [`ONCE`] is the only one.
+///
+/// # Errors
+/// As the candidates.
+pub(crate) fn take_turns(candidates: &mut [&mut dyn Candidate], seconds: f64) -> Result<Vec<Times>, Failure> {
+    let mut found: Vec<Vec<f64>> = Vec::new();
+    let mut turns: Vec<usize> = Vec::new();
+    for candidate in candidates.iter_mut() {
+        let first = candidate.run(1)?;
+        let once = first[0] > ONCE;
+        found.push(if once { first } else { Vec::new() });
+        turns.push(if once { 0 } else { ROUNDS });
+    }
+    for round in 0..ROUNDS {
+        for (index, candidate) in candidates.iter_mut().enumerate() {
+            if round < turns[index] {
+                std::thread::sleep(REST);
+                turn(*candidate, &mut found[index], seconds)?;
+                if round == 0 {
+                    turns[index] = planned_runs(&found[index], seconds).min(ROUNDS);
+                }
+            }
+        }
+    }
+    Ok(found.into_iter().map(Times::new).collect())
+}
+
+/// One turn: an equal share of the runs that `seconds` allows.
+fn turn(candidate: &mut dyn Candidate, found: &mut Vec<f64>, seconds: f64) -> Result<(), Failure> {
+    if found.is_empty() {
+        found.extend(candidate.run(1)?);
+        return Ok(());
+    }
+    let planned = planned_runs(found, seconds);
+    if found[0] < CACHED {
+        candidate.run(1)?;
+    }
+    found.extend(candidate.run(planned.div_ceil(ROUNDS))?);
+    Ok(())
+}
+
+fn planned_runs(found: &[f64], seconds: f64) -> usize {
+    let least = LEAST_RUNS.iter().find(|(below, _)| found[0] < *below).map_or(1, |(_, runs)| *runs);
+    ((seconds / found[0].max(1e-9)) as usize).clamp(least, MOST_RUNS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes `seconds` a run, on a clock of its own.
+    struct Planted(f64, usize);
+
+    impl Candidate for Planted {
+        fn run(&mut self, runs: usize) -> Result<Vec<f64>, Failure> {
+            self.1 += runs;
+            Ok(vec![self.0; runs])
+        }
+    }
+
+    fn runs_of(seconds: f64) -> (usize, bool) {
+        let mut planted = Planted(seconds, 0);
+        let times = take_turns(&mut [&mut planted], 1.0).unwrap();
+        assert_eq!(times[0].median(), seconds);
+        (planted.1, times[0].once())
+    }
+
+    #[test]
+    fn runs_follow_the_time_they_take() {
+        assert_eq!(runs_of(30.0), (1, true));
+        assert_eq!(runs_of(6.0), (2, true));
+        assert_eq!(runs_of(3.0), (3, false));
+        assert_eq!(runs_of(1.0), (4, false));
+        assert_eq!(runs_of(0.1), (1 + 1 + 4 * 2, false));
+        assert_eq!(runs_of(1e-6), (1 + 1 + 4 * (1 + 50), false));
+    }
+
+    #[test]
+    fn quantiles_are_of_the_sorted_times() {
+        let times = Times::new(vec![5.0, 1.0, 4.0, 2.0, 3.0]);
+        assert_eq!((times.median(), times.min()), (3.0, 1.0));
+        approx::assert_abs_diff_eq!(times.noise(), 1.0 / 3.0, epsilon = 1e-12);
+    }
+}
