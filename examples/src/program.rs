@@ -9,7 +9,7 @@ use conv_core::Ops;
 use crate::{Common, Failure, dispatch};
 
 /// A program: its flags, and what it does with them.
-pub trait Program: Send {
+pub trait Program: clap::Parser + Send {
     /// The flags it shares with the others.
     fn common(&self) -> &Common;
 
@@ -21,7 +21,7 @@ pub trait Program: Send {
 }
 
 /// Runs a program as this process.
-pub fn main<P: Program + clap::Parser>() -> ExitCode {
+pub fn main<P: Program>() -> ExitCode {
     exit(start::<P>(std::env::args_os(), &mut io::stdout()))
 }
 
@@ -40,7 +40,7 @@ pub fn exit(result: Result<(), Failure>) -> ExitCode {
 ///
 /// # Errors
 /// As [`Program::run`], and for flags that are wrong in themselves.
-pub fn start<P: Program + clap::Parser>(
+pub fn start<P: Program>(
     arguments: impl IntoIterator<Item = OsString>,
     out: &mut (dyn Write + Send),
 ) -> Result<(), Failure> {

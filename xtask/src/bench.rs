@@ -24,7 +24,7 @@ use peer::PeerName;
 use rows::{About, Row};
 
 /// Times convolutions and prints, per problem and pass, the pick, the best and the peer.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Parser)]
 pub(crate) struct Bench {
     /// Lists of problems.
     #[arg(long, value_name = "FILE", num_args = 1..)]

@@ -31,6 +31,8 @@ fn licences(sh: &Shell) -> anyhow::Result<()> {
         println!("licences: SKIPPED, cargo-deny is not installed (cargo install cargo-deny --locked)");
         return Ok(());
     }
+    // Dependencies of other platforms too, which no build here has brought.
+    cmd!(sh, "cargo fetch --locked --quiet").run()?;
     cmd!(sh, "cargo deny --offline check --hide-inclusion-graph licenses bans sources").run()?;
     if advisory_database(sh) {
         cmd!(sh, "cargo deny --offline check advisories").run()?;

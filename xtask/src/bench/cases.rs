@@ -134,7 +134,7 @@ mod tests {
             Ok(_) => String::new(),
         };
         assert!(message(&["no/such.txt".into()], &[], None).starts_with("--shapes no/such.txt: "));
-        assert_eq!(message(&[], &["n1".into()], None), "line 1: field c is missing");
+        assert_eq!(message(&[], &["n1".into()], None), "line 1: field i is missing");
         assert_eq!(message(&[], &["# x".into()], None), "--problem: expected a problem, found nothing");
         let nothing = "expected problems to time, found neither --shapes nor --problem";
         assert_eq!(message(&[], &[], None), nothing);
