@@ -1,13 +1,13 @@
 //! `cargo xtask bench`: times convolutions, ours in turn with a peer's.
 
-mod cases;
+pub(crate) mod cases;
 mod measure;
-mod ours;
+pub(crate) mod ours;
 mod peer;
 mod phases;
 mod rows;
-mod summary;
-mod turns;
+pub(crate) mod summary;
+pub(crate) mod turns;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -143,7 +143,7 @@ fn cells(lists: &[List], works: &[Work]) -> Vec<Cell> {
     cells
 }
 
-fn progress_bar(cells: u64) -> ProgressBar {
+pub(crate) fn progress_bar(cells: u64) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} left {eta} {msg}");
     ProgressBar::new(cells).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

@@ -1,8 +1,9 @@
-//! Developer tasks: `cargo xtask bench | ci`.
+//! Developer tasks: `cargo xtask bench | fit | ci`.
 
 mod arrows;
 mod bench;
 mod ci;
+mod fit;
 
 use std::io;
 use std::process::ExitCode;
@@ -14,6 +15,7 @@ use clap::Parser;
 #[command(name = "cargo xtask")]
 enum Task {
     Bench(bench::Bench),
+    Fit(fit::Fit),
     /// Everything CI checks besides the tests: format, lints, docs, arrows between crates, licences.
     Ci {
         /// Run the long tests too, those marked `#[ignore]`.
@@ -25,6 +27,7 @@ enum Task {
 fn main() -> ExitCode {
     match Task::parse() {
         Task::Bench(bench) => examples::exit(examples::run(bench, &mut io::stdout())),
+        Task::Fit(fit) => examples::exit(examples::run(fit, &mut io::stdout())),
         Task::Ci { long } => checked(ci::run(long)),
     }
 }

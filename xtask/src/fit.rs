@@ -1,0 +1,182 @@
+//! `cargo xtask fit`: measures this machine and fits the cost table that choices are made with.
+
+mod model;
+mod problems;
+mod samples;
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+
+use conv_core::{Backend, ConvProblem, CostModel, Ops, Pass, Policy};
+use examples::files::{check_writable, write_whole};
+use examples::{Common, Failure, Program};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use crate::bench::cases::{Work, lists};
+use crate::bench::ours::{Ours, Tensors, ways};
+use crate::bench::progress_bar;
+use crate::bench::summary::Regret;
+use crate::bench::turns::{Candidate, take_turns};
+use samples::{Sample, Samples};
+
+/// Every problem of this many, in their order, is kept from the fit to try it on.
+const HELD_OUT: usize = 5;
+
+/// Operations a second where no table says better: what is far slower than the longest time is not tried.
+const GUESS: f64 = 2e10;
+
+/// Measures this machine over a sample of problems and fits the cost table by which algorithms are chosen.
+///
+/// May be stopped at any time and started again: what has been measured stays. The table goes to the user's cache
+/// folder, from where every program on this machine takes it.
+#[derive(Clone, Debug, clap::Parser)]
+pub(crate) struct Fit {
+    /// Lists of problems to measure besides the sampled ones.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    shapes: Vec<PathBuf>,
+
+    /// Cut larger batches of the lists to this.
+    #[arg(long, value_name = "N")]
+    max_batch: Option<usize>,
+
+    /// Problems of fbfft's grid of 8,232 to measure.
+    #[arg(long, value_name = "N", default_value_t = 150)]
+    grid: usize,
+
+    /// Other problems to measure: 1 to 3 axes, depthwise, strided, dilated, long kernels.
+    #[arg(long, value_name = "N", default_value_t = 150)]
+    others: usize,
+
+    /// Decides the sample.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+
+    /// Seconds to spend on each time.
+    #[arg(long, value_name = "S", default_value_t = 0.1)]
+    seconds: f64,
+
+    /// Algorithms predicted to take more seconds than this are not measured.
+    #[arg(long, value_name = "S", default_value_t = 0.5)]
+    longest: f64,
+
+    /// Measurements, added to those there are [default: in the cache folder].
+    #[arg(long, value_name = "FILE")]
+    samples: Option<PathBuf>,
+
+    /// The table [default: in the cache folder].
+    #[arg(long, value_name = "FILE")]
+    table: Option<PathBuf>,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+impl Program for Fit {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn run<B: Ops>(self, backend: B, out: &mut (dyn Write + Send)) -> Result<(), Failure> {
+        let (Some(table), Some(samples)) = (self.table.clone(), self.samples.clone()) else {
+            return Err(Failure::Bad("--table and --samples: expected files".into()));
+        };
+        check_writable("--table", &table)?;
+        check_writable("--samples", &samples)?;
+        let mut samples = Samples::open(&samples)?;
+        self.measure(&backend, &mut samples)?;
+        let machine = backend.machine();
+        let held = held_out(&samples.all);
+        let fitted: Vec<&Sample> =
+            samples.all.iter().filter(|s| !held.contains_key(s.problem.as_str())).collect();
+        let unseen: Vec<&Sample> =
+            samples.all.iter().filter(|s| held.contains_key(s.problem.as_str())).collect();
+        let rates = model::fit(&fitted);
+        let mut lines = Vec::new();
+        for (what, samples) in [("fitted", &fitted), ("held out", &unseen)] {
+            let before = told(&model::regret(samples, &machine.model.rates));
+            let after = told(&model::regret(samples, &rates));
+            lines.push(format!("{what}: before {before}; after {after}"));
+        }
+        let lines = lines.join("\n");
+        writeln!(out, "{lines}")?;
+        let date = jiff::Zoned::now().date();
+        let measured = format!("{}, {} threads, {date}", machine.name, machine.threads);
+        let text =
+            toml::to_string(&CostModel { measured, rates }).map_err(|e| Failure::Bad(e.to_string()))?;
+        let comment = lines.lines().map(|line| format!("# {line}\n")).collect::<String>();
+        write_whole("--table", &table, |to| {
+            write!(to, "# Written by cargo xtask fit from {} times.\n{comment}{text}", samples.all.len())
+                .map_err(|error| error.to_string())
+        })?;
+        writeln!(out, "written to {}", table.display())?;
+        Ok(())
+    }
+}
+
+impl Fit {
+    fn measure<B: Backend>(&self, backend: &B, samples: &mut Samples) -> Result<(), Failure> {
+        let mut problems = problems::sample(self.grid, self.others, &mut StdRng::seed_from_u64(self.seed));
+        if !self.shapes.is_empty() {
+            let listed = lists(&self.shapes, &[], self.max_batch)?;
+            problems.extend(listed.iter().flat_map(|list| list.problems.iter().map(|named| named.problem)));
+        }
+        let (known, threads) = (samples.cells(), backend.machine().threads);
+        let bar = progress_bar(problems.len() as u64);
+        for problem in problems {
+            bar.set_message(problem.to_string());
+            for pass in Pass::ALL {
+                if !known.contains(&(problem.to_string(), pass.name().into(), threads)) {
+                    samples.add(self.cell(backend, &problem, pass)?)?;
+                }
+            }
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        Ok(())
+    }
+
+    /// Times every willing algorithm that is not hopeless.
+    fn cell<B: Backend>(
+        &self,
+        backend: &B,
+        problem: &ConvProblem,
+        pass: Pass,
+    ) -> Result<Vec<Sample>, Failure> {
+        let work = Work::Pass(pass);
+        let mut ways = ways(backend, problem, work, &Policy::Predicted, true, self.common.workspace_limit())?;
+        let cost = |name: &str| {
+            let algorithm = conv_core::algorithm::find(backend.algorithms(), name).ok()?;
+            algorithm.estimate(backend.machine(), problem, pass).ok()
+        };
+        ways.retain(|way| {
+            let guess = cost(&way.name).map_or(f64::INFINITY, |cost| cost.flops() / GUESS);
+            (if way.seconds.is_finite() { way.seconds } else { guess }) <= self.longest
+        });
+        let tensors = std::rc::Rc::new(std::cell::RefCell::new(Tensors::new(backend, problem, work)?));
+        let ours = ways.iter().map(|way| Ours::new(backend, problem, work, way, &tensors));
+        let mut ours = ours.collect::<Result<Vec<_>, _>>()?;
+        let mut candidates: Vec<&mut dyn Candidate> = Vec::new();
+        candidates.extend(ours.iter_mut().map(|ours| ours as &mut dyn Candidate));
+        let times = take_turns(&mut candidates, self.seconds)?;
+        let sample = |(way, times): (&crate::bench::ours::Way, &crate::bench::turns::Times)| {
+            let words = [problem.to_string(), pass.name().into(), way.name.clone()];
+            Some(Sample::new(words, backend.machine().threads, times.median(), &cost(&way.name)?))
+        };
+        Ok(ways.iter().zip(&times).filter_map(sample).collect())
+    }
+}
+
+/// Problems kept from the fit, by their order in the samples.
+fn held_out(samples: &[Sample]) -> BTreeMap<&str, ()> {
+    let mut problems: Vec<&str> = samples.iter().map(|sample| sample.problem.as_str()).collect();
+    problems.sort_unstable();
+    problems.dedup();
+    problems.into_iter().skip(HELD_OUT - 1).step_by(HELD_OUT).map(|problem| (problem, ())).collect()
+}
+
+fn told(regret: &Regret) -> String {
+    let Regret { cells, total, close, .. } = regret;
+    format!("{:.1} % more than the best of {cells} cells, {:.1} % within 5 %", total * 100.0, close * 100.0)
+}
