@@ -15,11 +15,8 @@ use crate::raw::{for_each_column_block, for_each_part};
 use crate::{Buffer, Cpu};
 use lanes::{Epilogue, Lanes};
 pub(crate) use plan::Plan;
-use plan::{Map, Maps};
+use plan::{Map, Maps, TASKS_PER_THREAD};
 use product::{Product, View};
-
-/// Tasks a thread should find, so that threads end together.
-const TASKS_PER_THREAD: usize = 4;
 
 /// A pass of a problem by transforms.
 pub(crate) struct FourierKernel {
@@ -196,7 +193,7 @@ impl FourierKernel {
         let maps = self.plan.maps(role, units);
         let spectra = &spectra[..maps.count() * self.plan.blocks() * COMPLEX_POINT];
         let (planes, points) = (maps.planes(), self.plan.problem.points(role));
-        let block = (planes.len() / (self.plan.threads * TASKS_PER_THREAD)).clamp(1, LANES);
+        let block = self.plan.planes_per_task(&maps);
         let of_task = |task: usize| {
             let first = planes.start + task * block;
             first..(first + block).min(planes.end)

@@ -9,6 +9,7 @@
 //! backward passes for the tensors they read and write.
 
 mod buffer;
+mod counted;
 mod direct;
 mod epilogue;
 mod fft;

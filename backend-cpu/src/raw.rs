@@ -202,6 +202,7 @@ pub(crate) fn product(c: MatrixMut<'_>, add: bool, a: Matrix<'_>, b: Matrix<'_>)
     let (c_rs, c_cs) = strides(c.columns_apart, c.rows_apart);
     let (a_rs, a_cs) = strides(a.rows_apart, a.columns_apart);
     let (b_rs, b_cs) = strides(b.rows_apart, b.columns_apart);
+    crate::counted::multiplied(2 * m * n * k);
     let gemm = gemm_f32::gemm::f32::get_gemm_fn();
     let (a, b) = (a.values.as_ptr(), b.values.as_ptr());
     let (one, no, here) = (1.0f32, false, gemm_common::Parallelism::None);

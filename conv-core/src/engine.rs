@@ -82,11 +82,20 @@ impl<B: Backend> Engine<B> {
     /// # Errors
     /// [`crate::Error::UnknownAlgorithm`] for a name the backend does not have.
     pub fn with_policy(mut self, policy: Policy) -> Result<Self> {
+        self.set_policy(policy)?;
+        Ok(self)
+    }
+
+    /// Chooses by another policy from now on; what has been planned stays.
+    ///
+    /// # Errors
+    /// As [`Engine::with_policy`].
+    pub fn set_policy(&mut self, policy: Policy) -> Result<()> {
         if let Policy::Named(name) = &policy {
             find(self.backend.algorithms(), name)?;
         }
         self.policy = policy;
-        Ok(self)
+        Ok(())
     }
 
     /// The same engine that uses at most `bytes` of workspace; `None` lifts the limit.

@@ -2,6 +2,7 @@
 
 pub(crate) mod cases;
 mod measure;
+mod net;
 pub(crate) mod ours;
 mod peer;
 mod phases;
@@ -9,17 +10,19 @@ mod rows;
 pub(crate) mod summary;
 pub(crate) mod turns;
 
+use std::cell::RefCell;
 use std::io::Write;
 use std::path::PathBuf;
 
 use conv_core::algorithm::find;
-use conv_core::{Ops, Policy};
+use conv_core::{Engine, Ops, Policy};
 use examples::files::check_writable;
 use examples::{Common, Failure, Program};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use cases::{List, PassName, Work, lists, works};
 use measure::{Cell, Measured};
+use net::NetName;
 use peer::PeerName;
 use rows::{About, Row};
 
@@ -37,6 +40,10 @@ pub(crate) struct Bench {
     /// What to time of each problem; all stands for the three passes, step for a training step as a whole.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "all")]
     pass: Vec<PassName>,
+
+    /// Time a training step of whole networks instead.
+    #[arg(long, value_enum, conflicts_with_all = ["shapes", "problem", "check", "phases", "choose"])]
+    net: Option<NetName>,
 
     /// Libraries to time the same problems with, in turn with ours.
     #[arg(long, value_enum, value_delimiter = ',')]
@@ -76,36 +83,64 @@ impl Program for Bench {
     }
 
     fn run<B: Ops>(self, backend: B, out: &mut (dyn Write + Send)) -> Result<(), Failure> {
-        let lists = lists(&self.shapes, &self.problem, self.max_batch)?;
         let settings = self.settings(&backend)?;
         if let Some(csv) = &self.csv {
             check_writable("--csv", csv)?;
         }
-        let workers = match self.peer.is_empty() {
-            true => Vec::new(),
-            false => peer::start(backend.name(), backend.machine().threads)?,
+        let cells = match self.net {
+            None => cells(&lists(&self.shapes, &self.problem, self.max_batch)?, &works(&self.pass)),
+            Some(_) => Vec::new(),
         };
-        let mut workers: Vec<_> = workers.into_iter().collect();
-        let mut about = About::this_run(backend.machine().name.clone(), backend.machine().threads);
-        let cells = cells(&lists, &works(&self.pass));
-        let bar = progress_bar(cells.len() as u64);
-        let mut all: Vec<Measured> = Vec::new();
-        writeln!(out, "{}", summary::HEADER)?;
+        let nets = self.net.map_or_else(Vec::new, |name| net::nets(name, self.max_batch));
+        let machine = backend.machine();
+        let about = About::this_run(machine.name.clone(), machine.threads);
+        let mut workers = match self.peer.is_empty() {
+            true => Vec::new(),
+            false => peer::start(backend.name(), machine.threads)?,
+        };
+        let bar = progress_bar((cells.len() + nets.len()) as u64);
+        let mut found = Found { bench: &self, out, bar: &bar, about, all: Vec::new() };
+        writeln!(found.out, "{}", summary::HEADER)?;
         for cell in cells {
             bar.set_message(format!("{} {}", cell.named.name, cell.work.name()));
-            let measured = measure::measure(&backend, cell, &settings, &mut workers)?;
-            bar.suspend(|| measured.print(out))?;
-            about.once.extend(measured.once());
-            all.push(measured);
-            if let Some(csv) = &self.csv {
-                let rows: Vec<Row> = all.iter().flat_map(|measured| measured.rows.clone()).collect();
-                rows::save(csv, &rows, &about)?;
-            }
-            bar.inc(1);
+            found.add(measure::measure(&backend, cell, &settings, &mut workers)?)?;
         }
-        bar.finish_and_clear();
-        summary::print(out, &all, self.choose || self.common.algorithm == "all")?;
-        let wrong: Vec<String> = all.iter().flat_map(|measured| measured.wrong.clone()).collect();
+        let engine = Engine::new(backend)?.with_workspace_limit(settings.limit);
+        let engine = RefCell::new(engine);
+        for net in nets {
+            bar.set_message(net.name().to_string());
+            found.add(net::measure(&engine, &net, &settings, &mut workers)?)?;
+        }
+        found.finish(settings.all)
+    }
+}
+
+/// What has been measured so far: printed and saved cell by cell.
+struct Found<'a> {
+    bench: &'a Bench,
+    out: &'a mut (dyn Write + Send),
+    bar: &'a ProgressBar,
+    about: About,
+    all: Vec<Measured>,
+}
+
+impl Found<'_> {
+    fn add(&mut self, measured: Measured) -> Result<(), Failure> {
+        self.bar.suspend(|| measured.print(self.out))?;
+        self.about.once.extend(measured.once());
+        self.all.push(measured);
+        if let Some(csv) = &self.bench.csv {
+            let rows: Vec<Row> = self.all.iter().flat_map(|measured| measured.rows.clone()).collect();
+            rows::save(csv, &rows, &self.about)?;
+        }
+        self.bar.inc(1);
+        Ok(())
+    }
+
+    fn finish(self, choose: bool) -> Result<(), Failure> {
+        self.bar.finish_and_clear();
+        summary::print(self.out, &self.all, choose)?;
+        let wrong: Vec<String> = self.all.iter().flat_map(|measured| measured.wrong.clone()).collect();
         if wrong.is_empty() { Ok(()) } else { Err(Failure::Wrong(wrong.join("\n"))) }
     }
 }

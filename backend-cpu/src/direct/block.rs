@@ -3,7 +3,9 @@
 
 use pulp::Simd;
 
+use super::count::slots;
 use super::line::ceil_div;
+use crate::counted;
 
 /// Lanes of the widest register.
 pub(super) const MAX_LANES: usize = 16;
@@ -131,6 +133,7 @@ pub(super) fn multiply_add<S: Simd, const R: usize, const V: usize>(
     vectors: [S::f32s; V],
     keep: impl Keep<S>,
 ) {
+    counted::multiplied(2 * S::F32_LANES * slots(R, V));
     for r in 0..R {
         for v in 0..V {
             let sum = simd.mul_add_e_f32s(rows[r], vectors[v], sums[r][v]);

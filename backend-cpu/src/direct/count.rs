@@ -25,8 +25,10 @@ const STORED: f64 = 16.0;
 const BEGUN: f64 = 64.0;
 
 /// Issue slots of a step of `rows` times `vectors` multiply-adds.
-fn slots(rows: usize, vectors: usize) -> f64 {
-    (rows * vectors).max(rows + vectors).max(8) as f64
+pub(super) const fn slots(rows: usize, vectors: usize) -> usize {
+    let (products, filled) = (rows * vectors, rows + vectors);
+    let slots = if products > filled { products } else { filled };
+    if slots > 8 { slots } else { 8 }
 }
 
 /// Vectors of a tile of `rows` channels: half as many where registers are few.
@@ -81,7 +83,7 @@ fn maps_cost(machine: &Machine, problem: &ConvProblem, pass: Pass) -> [f64; 3] {
         let passes = (taps / MOST_TAPS as f64).ceil().max((terms / packed).ceil());
         let gathered = if !backward && volume[2].stride > 1 { steps * (vectors * lanes) as f64 } else { 0.0 };
         let stored = parts * count * chunks * passes;
-        total[0] += 2.0 * lanes as f64 * steps * slots(rows, vectors);
+        total[0] += 2.0 * lanes as f64 * steps * slots(rows, vectors) as f64;
         total[1] += gathered + parts * count * terms * rows as f64 + stored * (PLACED + STORED * rows as f64);
         total[2] += count * source + parts * count * terms * rows as f64;
         total[2] += 2.0 * (passes - 1.0).max(0.0) * stored / passes.max(1.0) * (rows * lanes) as f64;
@@ -105,7 +107,7 @@ fn weights_cost(machine: &Machine, problem: &ConvProblem) -> [f64; 3] {
         let width = vectors(machine, &WEIGHTS, rows);
         let tiles = count * problem.groups() as f64 * row_len.div_ceil(width) as f64;
         let gathered = if problem.volume()[2].stride > 1 { ((rows + width) * lanes) as f64 } else { 0.0 };
-        total[0] += 2.0 * lanes as f64 * tiles * steps * slots(rows, width);
+        total[0] += 2.0 * lanes as f64 * tiles * steps * slots(rows, width) as f64;
         total[1] += tiles * (runs * BEGUN + steps * gathered);
         let read = rows * problem.points(Role::Output) + problem.points(Role::Input);
         total[2] += (tiles / weights::MOST_TILES as f64).ceil() * problem.batch() as f64 * read as f64;

@@ -8,8 +8,8 @@ use conv_core::fourier::{Placement, Tiling};
 use fft_core::{COMPLEX_POINT, LANES, RealFft, deinterleave, interleave, transpose16};
 
 use super::plan::{Map, Plan};
-use crate::epilogue;
 use crate::raw::Columns;
+use crate::{counted, epilogue};
 
 /// One worker's memory for a lane block.
 pub(crate) struct LaneScratch<'a> {
@@ -61,6 +61,9 @@ impl Lanes<'_> {
         let used = self.fft.spectrum_len() * COMPLEX_POINT;
         let support = self.plan.tiling.span(role).map(|span| span.end);
         let LaneScratch { real, spectrum, fft, block, .. } = scratch;
+        counted::transformed(|| {
+            RealFft::forward_flops(&self.plan.tiling.shape(), &support).unwrap_or(0) * LANES as u64
+        });
         self.fft.forward(&support, real, &mut spectrum[..used], fft).expect(FITS);
         spectrum[used..].fill(0.0);
         for (index, points) in spectrum.chunks_exact(LANES * COMPLEX_POINT).enumerate() {
@@ -110,6 +113,9 @@ impl Lanes<'_> {
         }
         let crop = self.plan.tiling.span(role);
         let used = self.fft.spectrum_len() * COMPLEX_POINT;
+        counted::transformed(|| {
+            RealFft::inverse_flops(&self.plan.tiling.shape(), &crop).unwrap_or(0) * LANES as u64
+        });
         self.fft.inverse(&crop, &mut spectrum[..used], real, fft).expect(FITS);
         self.store(role, maps, &crop, real, rows, (first, tensor), epilogue);
     }

@@ -13,6 +13,12 @@ use fft_core::{COMPLEX_POINT, LANES, RealFft};
 /// The spectra of a group of units take one part in this many of the third-level cache.
 const GROUP_CACHE_SHARE: usize = 2;
 
+/// Tasks a thread should find, so that threads end together.
+pub(crate) const TASKS_PER_THREAD: usize = 4;
+
+/// Groups whose lane blocks are counted one by one; more are taken to be like them.
+const COUNTED_GROUPS: usize = 8;
+
 /// The maps of one tensor in one group of units, numbered as they lie in the spectra.
 #[derive(Clone, Debug)]
 pub(crate) struct Maps {
@@ -56,6 +62,20 @@ impl Maps {
     pub(crate) fn planes(&self) -> Range<usize> {
         let images = self.units.start / self.tiles..self.units.end.div_ceil(self.tiles);
         images.start * self.planes_per_unit..images.end * self.planes_per_unit
+    }
+
+    /// Maps of these planes: those of whole images, less the tiles of the first and the last image that belong to
+    /// other groups.
+    fn count_of(&self, planes: Range<usize>) -> usize {
+        let of_image = |image: usize| {
+            let own = image * self.planes_per_unit..(image + 1) * self.planes_per_unit;
+            own.end.min(planes.end).saturating_sub(own.start.max(planes.start))
+        };
+        let (first, last) = (self.units.start / self.tiles, (self.units.end - 1) / self.tiles);
+        let (before, after) =
+            (self.units.start % self.tiles, self.tiles - 1 - (self.units.end - 1) % self.tiles);
+        let tiles = planes.len() * self.tiles - of_image(first) * before - of_image(last) * after;
+        tiles * self.phases
     }
 
     /// The maps of one plane, with their numbers.
@@ -160,6 +180,40 @@ impl Plan {
         }
     }
 
+    /// Planes that a task of the inverse transform writes: enough tasks for the threads, but no more than there are
+    /// blocks of 16 maps, so that lanes stay full.
+    pub(crate) fn planes_per_task(&self, maps: &Maps) -> usize {
+        let tasks = maps.count().div_ceil(LANES).min(self.threads * TASKS_PER_THREAD);
+        maps.planes().len().div_ceil(tasks)
+    }
+
+    /// Blocks of 16 maps that the forward transforms of this tensor take.
+    fn forward_blocks(&self, role: Role) -> f64 {
+        let of_group = |units| self.maps(role, units).count().div_ceil(LANES) as f64;
+        let (units, group) = (self.units(), self.group);
+        match role {
+            Role::Weight => of_group(0..1),
+            _ => of_group(0..group) * (units / group) as f64 + of_group(0..units % group),
+        }
+    }
+
+    /// Blocks of 16 maps that the inverse transforms of this tensor take: tasks do not share any.
+    fn inverse_blocks(&self, role: Role) -> f64 {
+        let of_group = |units| {
+            let maps = self.maps(role, units);
+            let (planes, block) = (maps.planes(), self.planes_per_task(&maps));
+            let of_task =
+                |first: usize| maps.count_of(first..(first + block).min(planes.end)).div_ceil(LANES);
+            planes.clone().step_by(block).map(of_task).sum::<usize>()
+        };
+        if role == Role::Weight {
+            return of_group(0..1) as f64;
+        }
+        let groups = self.units().div_ceil(self.group);
+        let counted: usize = self.groups().take(COUNTED_GROUPS).map(of_group).sum();
+        counted as f64 * groups as f64 / groups.min(COUNTED_GROUPS) as f64
+    }
+
     /// Blocks of 16 frequencies of one map.
     pub(crate) fn blocks(&self) -> usize {
         self.frequencies.div_ceil(LANES)
@@ -186,14 +240,14 @@ impl Plan {
     /// What transforming this tensor once takes, over all units: the flops of whole lane blocks, the tensor
     /// read or written once and its spectra once.
     pub(crate) fn transform_cost(&self, role: Role) -> Cost {
-        let span = self.tiling.span(role);
-        let flops = if role == self.pass.roles()[2] {
-            RealFft::inverse_flops(&self.tiling.shape(), &span)
-        } else {
-            RealFft::forward_flops(&self.tiling.shape(), &span.map(|span| span.end))
-        };
+        let (span, shape) = (self.tiling.span(role), self.tiling.shape());
         let groups = if role == Role::Weight { 1.0 } else { self.units().div_ceil(self.group) as f64 };
-        let blocks = (self.maps_f64(role) / LANES as f64).ceil() * groups;
+        let (flops, blocks) = if role == self.pass.roles()[2] {
+            (RealFft::inverse_flops(&shape, &span), self.inverse_blocks(role))
+        } else {
+            let ends = span.map(|span| span.end);
+            (RealFft::forward_flops(&shape, &ends), self.forward_blocks(role))
+        };
         let spectra = self.maps_f64(role) * groups * (self.blocks() * COMPLEX_POINT) as f64;
         let bytes = 4.0 * (self.problem.len(role) as f64 + spectra);
         let transform_flops = flops.unwrap_or(0) as f64 * LANES as f64 * blocks;

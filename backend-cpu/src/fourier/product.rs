@@ -5,6 +5,7 @@
 //! multiply-adds. Blocking: `DEPTH` terms of three rows of the left operand stay in the first-level cache
 //! while `COLUMNS` columns of the right one, which stay in the second, pass by.
 
+use crate::counted;
 use conv_core::Pass;
 use fft_core::COMPLEX_POINT;
 use pulp::{Arch, Simd, WithSimd};
@@ -120,6 +121,7 @@ impl Product<'_> {
         [i, j, k]: [usize; 3],
         add: bool,
     ) {
+        counted::multiplied(8 * M * N * depth * COMPLEX_POINT / 2);
         let (left, left_view) = (self.left.0, self.left.1.from(i, k));
         let (right, right_view) = (self.right.0, self.right.1.from(k, j));
         let out_view = self.out.1.from(i, j);

@@ -12,7 +12,7 @@ use super::cases::Work;
 use super::ours::{Ours, Tensors, Way, references, ways};
 use super::peer::{PeerName, Worker, convolution};
 use super::phases::{Phases, phases};
-use super::rows::Row;
+use super::rows::{Row, milliseconds, rounded};
 use super::turns::{Candidate, Times, take_turns};
 
 /// What to do in every cell.
@@ -98,24 +98,13 @@ pub(crate) fn measure<B: Backend>(
         if first {
             times = taken.by_ref().take(ways.len()).collect();
         }
-        let faster = taken.min_by(|a, b| a.median().total_cmp(&b.median()));
-        peer_times.extend(group.zip(faster));
+        peer_times.extend(group.zip(faster(taken)));
         first = false;
     }
 
-    let row = |algorithm: &str, chosen, times: &Times| Row {
-        name: named.name.clone(),
-        problem: problem.to_string(),
-        pass: name.into(),
-        backend: backend.name().into(),
-        algorithm: algorithm.into(),
-        chosen,
-        median_ms: milliseconds(times.median()),
-        min_ms: milliseconds(times.min()),
-        gflops: rounded(2e-9 * problem.multiply_adds() * work.passes().len() as f64 / times.median(), 1e3),
-        predicted_ms: None,
-        workspace_mib: None,
-        error: None,
+    let row = |algorithm: &str, chosen, times: &Times| {
+        let words = [&named.name, &problem.to_string(), name, backend.name(), algorithm];
+        Row::new(words, chosen, times, problem.multiply_adds() * work.passes().len() as f64)
     };
     for ((way, ours), times) in ways.iter().zip(&mut ours).zip(&times) {
         let mut row = row(&way.name, way.chosen, times);
@@ -146,21 +135,18 @@ fn groups(peers: &[PeerName]) -> Vec<Option<PeerName>> {
     if peers.is_empty() { vec![None] } else { peers.iter().copied().map(Some).collect() }
 }
 
-fn milliseconds(seconds: f64) -> f64 {
-    rounded(seconds * 1e3, 1e6)
-}
-
-fn rounded(value: f64, parts: f64) -> f64 {
-    (value * parts).round() / parts
+/// The one of least median.
+pub(crate) fn faster(times: impl Iterator<Item = Times>) -> Option<Times> {
+    times.min_by(|a, b| a.median().total_cmp(&b.median()))
 }
 
 impl Measured {
-    fn new(list: String) -> Self {
+    pub(crate) fn new(list: String) -> Self {
         let (rows, notes, wrong) = (Vec::new(), Vec::new(), Vec::new());
         Measured { list, rows, notes, wrong, noise: Vec::new(), single: Vec::new(), phases: Vec::new() }
     }
 
-    fn add(&mut self, row: Row, times: &Times) {
+    pub(crate) fn add(&mut self, row: Row, times: &Times) {
         self.rows.push(row);
         self.noise.push(times.noise());
         self.single.push(times.once());

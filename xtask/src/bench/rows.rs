@@ -6,6 +6,8 @@ use examples::Failure;
 use examples::files::write_whole;
 use serde::{Deserialize, Serialize};
 
+use super::turns::Times;
+
 /// One time: the columns of the CSV.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Row {
@@ -26,6 +28,37 @@ pub(crate) struct Row {
     pub(crate) workspace_mib: Option<f64>,
     /// Largest error over the largest sum of absolute products, where it was checked.
     pub(crate) error: Option<f64>,
+}
+
+impl Row {
+    /// From name, problem, pass, backend and algorithm, and the multiply-adds that direct convolution would take.
+    pub(crate) fn new(words: [&str; 5], chosen: bool, times: &Times, multiply_adds: f64) -> Self {
+        let [name, problem, pass, backend, algorithm] = words.map(String::from);
+        Row {
+            name,
+            problem,
+            pass,
+            backend,
+            algorithm,
+            chosen,
+            median_ms: milliseconds(times.median()),
+            min_ms: milliseconds(times.min()),
+            gflops: rounded(2e-9 * multiply_adds / times.median(), 1e3),
+            predicted_ms: None,
+            workspace_mib: None,
+            error: None,
+        }
+    }
+}
+
+/// To the nanosecond.
+pub(crate) fn milliseconds(seconds: f64) -> f64 {
+    rounded(seconds * 1e3, 1e6)
+}
+
+/// To one of `parts` parts of 1.
+pub(crate) fn rounded(value: f64, parts: f64) -> f64 {
+    (value * parts).round() / parts
 }
 
 /// What the times of a CSV were taken on, in the JSON beside it.

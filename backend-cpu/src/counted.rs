@@ -1,0 +1,78 @@
+//! What is done, counted where it is done: tests hold the estimates against it. Nothing outside of tests.
+
+#[cfg(test)]
+static OPERATIONS: [std::sync::atomic::AtomicU64; 2] = [const { std::sync::atomic::AtomicU64::new(0) }; 2];
+
+/// Operations of a Fourier transform of a lane block.
+#[inline(always)]
+pub(crate) fn transformed(_flops: impl FnOnce() -> u64) {
+    #[cfg(test)]
+    OPERATIONS[0].fetch_add(_flops(), std::sync::atomic::Ordering::Relaxed);
+}
+
+/// Operations of products.
+#[inline(always)]
+pub(crate) fn multiplied(_flops: usize) {
+    #[cfg(test)]
+    OPERATIONS[1].fetch_add(_flops as u64, std::sync::atomic::Ordering::Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use conv_core::testing::{random_problems, run_once, values};
+    use conv_core::{Backend, ConvProblem, Pass};
+
+    use super::OPERATIONS;
+    use crate::Cpu;
+
+    /// Transform and product operations of one run, and those estimated.
+    fn counts(cpu: &Cpu, algorithm: &str, problem: &ConvProblem, pass: Pass) -> Option<[[f64; 2]; 2]> {
+        let algorithm = conv_core::algorithm::find(cpu.algorithms(), algorithm).unwrap();
+        let cost = algorithm.estimate(cpu.machine(), problem, pass).ok()?;
+        let kernel = algorithm.build(cpu, problem, pass).unwrap();
+        assert_eq!(kernel.workspace_len() * size_of::<f32>(), cost.workspace, "{pass} of {problem}");
+        let [left, right, _] = pass.roles().map(|role| values(problem.len(role), 1));
+        OPERATIONS.iter().for_each(|count| count.store(0, Ordering::Relaxed));
+        run_once(cpu, algorithm, problem, pass, [&left, &right], None).unwrap();
+        let done = [0, 1].map(|i: usize| OPERATIONS[i].load(Ordering::Relaxed) as f64);
+        Some([done, [cost.transform_flops, cost.product_flops]])
+    }
+
+    /// The counters are one for all threads, so this is one test.
+    #[test]
+    fn estimates_count_what_is_done() {
+        let cpu = Cpu::new();
+        let problems = random_problems(60, 7);
+        for (problem, pass) in problems.iter().flat_map(|p| Pass::ALL.map(|pass| (p, pass))) {
+            for algorithm in ["fft", "fft-tiled"] {
+                if let Some([done, estimated]) = counts(&cpu, algorithm, problem, pass) {
+                    assert_eq!(done, estimated, "{algorithm} {pass} of {problem}");
+                }
+            }
+            // gemm rounds sides up to register tiles, which is not seen from outside.
+            let [done, estimated] = counts(&cpu, "im2col", problem, pass).unwrap();
+            assert!(done[1] <= estimated[1], "im2col {pass} of {problem}: {done:?} {estimated:?}");
+        }
+        for line in
+            ["n3 c5 o16 i10x18 k3x3", "n2 c8 o32 i40 k9 g2", "n16 c3 o8 i7x7 k7x7", "n2 c4 o8 i4x8 k1x1"]
+        {
+            for pass in Pass::ALL {
+                let [done, estimated] = counts(&cpu, "im2col", &line.parse().unwrap(), pass).unwrap();
+                assert_eq!(done, estimated, "im2col {pass} of {line}");
+            }
+        }
+        for (problem, pass) in problems.iter().flat_map(|p| Pass::ALL.map(|pass| (p, pass))) {
+            let [done, estimated] = counts(&cpu, "direct", problem, pass).unwrap();
+            // Taps in the padding are counted, and passed over where a whole tile has none but those.
+            let inside = problem.axes().iter().all(|axis| axis.padding == (0, 0));
+            match inside && pass != Pass::BackwardInput {
+                true => assert_eq!(done, estimated, "direct {pass} of {problem}"),
+                false => {
+                    assert!(done[1] <= estimated[1], "direct {pass} of {problem}: {done:?} {estimated:?}")
+                }
+            }
+        }
+    }
+}
