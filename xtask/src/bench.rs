@@ -6,7 +6,7 @@ mod net;
 pub(crate) mod ours;
 mod peer;
 mod phases;
-mod rows;
+pub(crate) mod rows;
 pub(crate) mod summary;
 pub(crate) mod turns;
 

@@ -1,9 +1,10 @@
-//! Developer tasks: `cargo xtask bench | fit | ci`.
+//! Developer tasks: `cargo xtask bench | fit | report | ci`.
 
 mod arrows;
 mod bench;
 mod ci;
 mod fit;
+mod report;
 
 use std::io;
 use std::process::ExitCode;
@@ -22,6 +23,7 @@ enum Task {
         #[arg(long)]
         long: bool,
     },
+    Report(report::Report),
 }
 
 fn main() -> ExitCode {
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
         Task::Bench(bench) => examples::exit(examples::run(bench, &mut io::stdout())),
         Task::Fit(fit) => examples::exit(examples::run(fit, &mut io::stdout())),
         Task::Ci { long } => checked(ci::run(long)),
+        Task::Report(report) => examples::exit(report::run(&report)),
     }
 }
 
