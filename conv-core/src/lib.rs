@@ -8,6 +8,7 @@
 //! a cross-correlation, as in all networks.
 
 pub mod algorithm;
+pub mod cache;
 pub mod choose;
 mod cost;
 mod engine;
