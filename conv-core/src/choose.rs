@@ -11,6 +11,9 @@ pub enum Policy {
     /// Least predicted time.
     #[default]
     Predicted,
+    /// Least time measured, among those of at most twice the least predicted time; remembered in the user's cache
+    /// folder ([`crate::cache`]).
+    Measured,
     /// This algorithm or an error.
     Named(String),
 }
@@ -48,7 +51,18 @@ impl Ranking {
         self.entries.first().filter(|entry| entry.answer.is_ok())
     }
 
-    /// The entry that `policy` takes.
+    /// The algorithms worth timing, fastest predicted first: of at most twice the least predicted time.
+    pub fn candidates(&self) -> Vec<(&'static str, f64)> {
+        let most = 2.0 * self.pick().and_then(Entry::seconds).unwrap_or(0.0);
+        self.predicted().take_while(|(_, seconds)| *seconds <= most).collect()
+    }
+
+    /// Names and predicted seconds of those that accept.
+    fn predicted(&self) -> impl Iterator<Item = (&'static str, f64)> {
+        self.entries.iter().filter_map(|entry| Some((entry.algorithm, entry.seconds()?)))
+    }
+
+    /// The entry that `policy` takes by prediction.
     ///
     /// # Errors
     /// [`Error::NoAlgorithm`], or for a named algorithm [`Error::UnknownAlgorithm`],
@@ -136,7 +150,7 @@ pub struct StepChoice {
     pub algorithms: Vec<&'static str>,
     /// Transforms that at least two of the passes use.
     pub shared: Vec<Shared>,
-    /// Predicted seconds of all passes together.
+    /// Seconds of all passes together, as predicted or measured.
     pub seconds: f64,
 }
 
@@ -162,25 +176,61 @@ pub fn choose_step<B: crate::Backend>(
     policy: &Policy,
     limit: Option<usize>,
 ) -> Result<StepChoice> {
-    let mut candidates = Vec::new();
+    let mut times = Vec::new();
     for &pass in passes {
         let ranking = rank(algorithms, machine, problem, pass, limit);
-        let best = ranking.choose(policy)?;
-        let mut willing: Vec<Candidate> = Vec::new();
-        for entry in &ranking.entries {
-            let wanted = *policy == Policy::Predicted || entry.algorithm == best.algorithm;
-            if let (true, Ok((cost, seconds))) = (wanted, &entry.answer) {
-                let algorithm = entry.algorithm;
-                let price = |saved: &Cost| machine.model.seconds(algorithm, pass, saved, machine.threads);
-                let found = crate::algorithm::find(algorithms, algorithm)?.shares(machine, problem, pass);
-                let shares = found.into_iter().map(|shared| (shared, price(&shared.saved))).collect();
-                willing.push(Candidate { algorithm, seconds: *seconds, workspace: cost.workspace, shares });
-            }
-        }
-        candidates.push(willing);
+        let best = ranking.choose(policy)?.algorithm;
+        let wanted = |name| !matches!(policy, Policy::Named(_)) || name == best;
+        let predicted = ranking.predicted().filter(|(algorithm, _)| wanted(*algorithm)).collect();
+        times.push((ranking, predicted));
     }
+    choose_step_by(algorithms, machine, &times, limit)
+}
+
+/// [`choose_step`] among the algorithms listed beside each pass's ranking, at the seconds listed instead of those
+/// predicted. What sharing saves is scaled with them.
+///
+/// # Errors
+/// [`Error::Argument`] without passes, or for a pass without algorithms.
+pub fn choose_step_by<B: crate::Backend>(
+    algorithms: &[&'static dyn ConvAlgorithm<B>],
+    machine: &Machine,
+    times: &[(Ranking, Vec<(&'static str, f64)>)],
+    limit: Option<usize>,
+) -> Result<StepChoice> {
+    let contenders = |(ranking, times): &(Ranking, Vec<_>)| contenders(algorithms, machine, ranking, times);
+    cheapest(&times.iter().map(contenders).collect::<Result<Vec<_>>>()?, limit)
+}
+
+/// Those of `times` that are willing, at that many seconds.
+fn contenders<B: crate::Backend>(
+    algorithms: &[&'static dyn ConvAlgorithm<B>],
+    machine: &Machine,
+    ranking: &Ranking,
+    times: &[(&'static str, f64)],
+) -> Result<Vec<Candidate>> {
+    let mut contenders = Vec::new();
+    for entry in &ranking.entries {
+        let time = times.iter().find(|(algorithm, _)| *algorithm == entry.algorithm);
+        if let (Some(&(algorithm, seconds)), Ok((cost, predicted))) = (time, &entry.answer) {
+            let scale = if *predicted > 0.0 && predicted.is_finite() { seconds / predicted } else { 1.0 };
+            let price = |saved: &Cost| {
+                let saved = machine.model.seconds(algorithm, ranking.pass, saved, machine.threads) * scale;
+                if saved.is_finite() { saved } else { 0.0 }
+            };
+            let found = crate::algorithm::find(algorithms, algorithm)?;
+            let shares = found.shares(machine, &ranking.problem, ranking.pass);
+            let shares = shares.into_iter().map(|shared| (shared, price(&shared.saved))).collect();
+            contenders.push(Candidate { algorithm, seconds, workspace: cost.workspace, shares });
+        }
+    }
+    Ok(contenders)
+}
+
+/// The combination of least time.
+fn cheapest(candidates: &[Vec<Candidate>], limit: Option<usize>) -> Result<StepChoice> {
     let mut best: Option<StepChoice> = None;
-    combinations(&candidates, &mut Vec::new(), &mut |combination| {
+    combinations(candidates, &mut Vec::new(), &mut |combination| {
         let choice = price(combination, limit);
         if best.as_ref().is_none_or(|best| choice.seconds.total_cmp(&best.seconds).is_lt()) {
             best = Some(choice);
@@ -188,7 +238,7 @@ pub fn choose_step<B: crate::Backend>(
     });
     best.ok_or_else(|| Error::Argument {
         what: "passes",
-        expected: "at least one".into(),
+        expected: "at least one, each with an algorithm".into(),
         found: "none".into(),
     })
 }

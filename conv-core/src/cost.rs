@@ -108,6 +108,9 @@ impl Rates {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CostModel {
+    /// The processor the rates were measured on, as [`Machine::processor`] names it; empty where not known.
+    #[serde(default)]
+    pub processor: String,
     /// The machine, date and command the rates were measured with.
     pub measured: String,
     /// Rates by algorithm and pass name.
@@ -115,7 +118,8 @@ pub struct CostModel {
 }
 
 impl CostModel {
-    /// Reads a table as the backends keep them: `measured = "…"` and `[rates.ALGORITHM.PASS]` sections.
+    /// Reads a table as the backends keep them: `processor = "…"`, `measured = "…"` and `[rates.ALGORITHM.PASS]`
+    /// sections.
     ///
     /// # Errors
     /// [`Error::Table`] with what the reader found.
@@ -140,11 +144,24 @@ impl CostModel {
     }
 }
 
+/// How near a machine's cost table is to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TableSource {
+    /// Fitted by the user on this processor.
+    Fitted,
+    /// Part of the library, measured on this processor.
+    Committed,
+    /// Part of the library, measured on another processor.
+    Nearest,
+}
+
 /// What counting and choosing need to know about the hardware a backend runs on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Machine {
-    /// Name of the class of machine, as its table is called.
+    /// Name of the class of machine, by its instructions, such as `x86-avx512`.
     pub name: String,
+    /// The processor, as it names itself.
+    pub processor: String,
     /// Threads that work in parallel.
     pub threads: usize,
     /// f32 lanes of a register.
@@ -153,6 +170,23 @@ pub struct Machine {
     pub caches: [usize; 3],
     /// The fitted table.
     pub model: CostModel,
+    /// Where the table comes from.
+    pub table: TableSource,
+}
+
+impl Machine {
+    /// One line that says where the table comes from and what it was measured on.
+    pub fn describe_table(&self) -> String {
+        let Machine { model, processor, .. } = self;
+        let measured = &model.processor;
+        match self.table {
+            TableSource::Fitted => format!("fitted on this machine, {measured}"),
+            TableSource::Committed => format!("of the library, measured on {measured}"),
+            TableSource::Nearest => format!(
+                "the nearest of the library, measured on {measured}; `cargo xtask fit` measures this {processor}"
+            ),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,15 @@
 //! A backend together with its policy, built kernels and the one workspace: what a network holds.
 
+mod measuring;
+mod timing;
+
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::algorithm::{check_len, find};
 use crate::choose::{choose_step, rank};
+use crate::measured::Measurements;
 use crate::{Backend, ConvKernel, ConvProblem, Operands, Pass, Policy, Ranking, Result, Scratch, Spectra};
 
 type Kernels<B> = HashMap<(ConvProblem, Pass, &'static str), Arc<dyn ConvKernel<B>>>;
@@ -16,6 +21,7 @@ pub struct Engine<B: Backend> {
     workspace_limit: Option<usize>,
     kernels: Kernels<B>,
     workspace: B::Buffer,
+    measured: Measurements,
 }
 
 /// A pass of a problem with its kernel, ready to run.
@@ -47,6 +53,7 @@ impl<B: Backend> Planned<B> {
 pub struct Step<B: Backend> {
     passes: Vec<Planned<B>>,
     spectra: Spectra<B>,
+    seconds: f64,
 }
 
 impl<B: Backend> Step<B> {
@@ -58,6 +65,11 @@ impl<B: Backend> Step<B> {
     /// Transforms that the passes share.
     pub fn shared(&self) -> usize {
         self.spectra.booked()
+    }
+
+    /// Seconds of all passes together: as predicted, or by the policy `Measured` as measured where there was a choice.
+    pub fn seconds(&self) -> f64 {
+        self.seconds
     }
 }
 
@@ -74,6 +86,7 @@ impl<B: Backend> Engine<B> {
             workspace_limit: None,
             kernels: HashMap::new(),
             workspace,
+            measured: Measurements::new(crate::cache::folder()),
         })
     }
 
@@ -104,6 +117,13 @@ impl<B: Backend> Engine<B> {
         self
     }
 
+    /// The same engine that keeps measured times in this folder instead of [`crate::cache::folder`]; with `None` in
+    /// memory only.
+    pub fn with_cache(mut self, folder: Option<PathBuf>) -> Self {
+        self.measured = Measurements::new(folder);
+        self
+    }
+
     /// The backend, for memory and copies.
     pub fn backend(&self) -> &B {
         &self.backend
@@ -131,8 +151,13 @@ impl<B: Backend> Engine<B> {
     pub fn plan(&mut self, problem: &ConvProblem, pass: Pass) -> Result<Planned<B>> {
         let ranking = self.explain(problem, pass);
         let entry = ranking.choose(&self.policy)?;
-        tracing::debug!(%problem, %pass, algorithm = entry.algorithm, seconds = entry.seconds(), "chosen");
-        self.build(problem, pass, entry.algorithm)
+        let measured = match self.policy {
+            Policy::Measured => self.measure_all(problem, pass, &ranking.candidates())?.first().copied(),
+            _ => None,
+        };
+        let (algorithm, seconds) = measured.unwrap_or((entry.algorithm, entry.seconds().unwrap_or_default()));
+        tracing::debug!(%problem, %pass, algorithm, seconds, measured = measured.is_some(), "chosen");
+        self.build(problem, pass, algorithm)
     }
 
     /// Chooses the passes of a training step together ([`choose_step`]) by `policy`, builds them and books
@@ -142,29 +167,33 @@ impl<B: Backend> Engine<B> {
     /// As [`Engine::plan`].
     pub fn plan_step(&mut self, problem: &ConvProblem, passes: &[Pass], policy: &Policy) -> Result<Step<B>> {
         let (machine, algorithms) = (self.backend.machine(), self.backend.algorithms());
-        let choice = choose_step(algorithms, machine, problem, passes, policy, self.workspace_limit)?;
+        let mut choice = choose_step(algorithms, machine, problem, passes, policy, self.workspace_limit)?;
+        if *policy == Policy::Measured {
+            choice = self.measured_step(problem, passes, &choice)?;
+        }
         let (chosen, seconds, shared) = (choice.algorithms.join(" "), choice.seconds, choice.shared.len());
         tracing::debug!(%problem, chosen, seconds, shared, "step chosen");
         let spectra = Spectra::book(&self.backend, &choice.shared)?;
         let picks = passes.iter().zip(choice.algorithms);
         let passes = picks.map(|(pass, algorithm)| self.build(problem, *pass, algorithm));
-        Ok(Step { passes: passes.collect::<Result<_>>()?, spectra })
+        Ok(Step { passes: passes.collect::<Result<_>>()?, spectra, seconds })
     }
 
     fn build(&mut self, problem: &ConvProblem, pass: Pass, algorithm: &'static str) -> Result<Planned<B>> {
         let key = (*problem, pass, algorithm);
-        let kernel = match self.kernels.get(&key) {
-            Some(kernel) => kernel.clone(),
-            None => {
-                let built =
-                    find(self.backend.algorithms(), algorithm)?.build(&self.backend, problem, pass)?;
-                let kernel: Arc<dyn ConvKernel<B>> = built.into();
-                self.kernels.insert(key, kernel.clone());
-                kernel
-            }
+        let planned = match self.kernels.get(&key) {
+            Some(kernel) => Planned { problem: *problem, pass, algorithm, kernel: kernel.clone() },
+            None => self.construct(problem, pass, algorithm)?,
         };
-        self.book(kernel.workspace_len())?;
-        Ok(Planned { problem: *problem, pass, algorithm, kernel })
+        self.kernels.insert(key, planned.kernel.clone());
+        self.book(planned.workspace_len())?;
+        Ok(planned)
+    }
+
+    /// A kernel that is not kept.
+    fn construct(&self, problem: &ConvProblem, pass: Pass, algorithm: &'static str) -> Result<Planned<B>> {
+        let built = find(self.backend.algorithms(), algorithm)?.build(&self.backend, problem, pass)?;
+        Ok(Planned { problem: *problem, pass, algorithm, kernel: built.into() })
     }
 
     fn book(&mut self, len: usize) -> Result<()> {
@@ -189,7 +218,7 @@ impl<B: Backend> Engine<B> {
     /// # Errors
     /// As [`Engine::run`], and [`crate::Error::Argument`] for a pass that was not planned.
     pub fn run_step(&mut self, step: &mut Step<B>, pass: Pass, operands: Operands<'_, B>) -> Result<()> {
-        let Step { passes, spectra } = step;
+        let Step { passes, spectra, .. } = step;
         if passes.first().is_some_and(|first| first.pass == pass) {
             spectra.clear();
         }

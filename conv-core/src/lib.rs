@@ -15,6 +15,7 @@ mod engine;
 mod error;
 pub mod fourier;
 pub mod host;
+mod measured;
 pub mod ops;
 pub mod paper;
 mod problem;
@@ -26,7 +27,7 @@ mod text;
 
 pub use algorithm::{Backend, ConvAlgorithm, ConvKernel, Operands, Scratch};
 pub use choose::{Policy, Ranking};
-pub use cost::{Cost, CostModel, Machine, Rates};
+pub use cost::{Cost, CostModel, Machine, Rates, TableSource};
 pub use engine::{Engine, Planned, Step};
 pub use error::{Error, ParseError, ProblemError, Result, Unsupported};
 pub use ops::Ops;

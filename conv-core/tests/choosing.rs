@@ -1,6 +1,6 @@
 //! Ranking, policies, the workspace limit and the choice of a step, on toy algorithms with set costs.
 
-use conv_core::choose::{choose_step, rank};
+use conv_core::choose::{choose_step, choose_step_by, rank};
 use conv_core::fourier::Tiling;
 use conv_core::spectra::{Shared, SpectrumKey};
 use conv_core::testing::HostBackend;
@@ -126,6 +126,32 @@ fn a_step_is_chosen_as_a_whole() {
     // No room for the kept spectrum beside the workspace: nothing is shared and each pass takes its best.
     let tight = choose(Some(4100));
     assert_eq!((tight.algorithms[0], tight.shared.len()), ("fast", 0));
+}
+
+#[test]
+fn candidates_are_predicted_within_twice_the_best() {
+    let candidates = |backend: HostBackend, pass| {
+        let ranking = rank(LIST, backend.machine(), &problem(), pass, None);
+        ranking.candidates().iter().map(|(name, _)| *name).collect::<Vec<_>>()
+    };
+    assert_eq!(candidates(backend(), Pass::Forward), ["fast", "sharing"]);
+    assert_eq!(candidates(backend(), Pass::BackwardInput), ["fast"]);
+    // Without a table nothing is known of any of them.
+    let unknown = HostBackend::new(LIST, CostModel::default());
+    assert_eq!(candidates(unknown, Pass::Forward), ["slow", "fast", "sharing"]);
+}
+
+#[test]
+fn a_step_by_other_seconds_scales_what_sharing_saves() {
+    let backend = backend();
+    let times = [Pass::Forward, Pass::BackwardWeights].map(|pass| {
+        let ranking = rank(LIST, backend.machine(), &problem(), pass, None);
+        (ranking, vec![("fast", 0.08), ("sharing", 0.09)])
+    });
+    let step = choose_step_by(LIST, backend.machine(), &times, None).unwrap();
+    assert_eq!((step.algorithms, step.shared.len()), (vec!["sharing", "sharing"], 1));
+    // 1.5 of 3 predicted seconds are saved forward, 1.5 of 2 in the other pass; the dearer is paid.
+    approx::assert_abs_diff_eq!(step.seconds, 0.18 - 0.045, epsilon = 1e-9);
 }
 
 #[test]

@@ -122,10 +122,12 @@ mod tests {
     fn machine(lanes: usize) -> Machine {
         Machine {
             name: "test".into(),
+            processor: "any".into(),
             threads: 1,
             lanes,
             caches: [32 << 10, 1 << 20, 32 << 20],
             model: Default::default(),
+            table: conv_core::TableSource::Committed,
         }
     }
 

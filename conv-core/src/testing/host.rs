@@ -1,7 +1,7 @@
 //! A backend of plain vectors without algorithms of its own, for tests of the contract itself.
 
 use crate::algorithm::check_len;
-use crate::{Backend, ConvAlgorithm, CostModel, Machine, Result};
+use crate::{Backend, ConvAlgorithm, CostModel, Machine, Result, TableSource};
 
 /// Memory of a [`HostBackend`].
 pub type HostBuffer = Vec<f32>;
@@ -16,10 +16,16 @@ impl HostBackend {
     /// With these algorithms and cost model.
     pub fn new(algorithms: &'static [&'static dyn ConvAlgorithm<HostBackend>], model: CostModel) -> Self {
         let caches = [32 << 10, 1 << 20, 32 << 20];
-        HostBackend {
-            algorithms,
-            machine: Machine { name: "host".into(), threads: 1, lanes: 1, caches, model },
-        }
+        let machine = Machine {
+            name: "host".into(),
+            processor: "any".into(),
+            threads: 1,
+            lanes: 1,
+            caches,
+            model,
+            table: TableSource::Committed,
+        };
+        HostBackend { algorithms, machine }
     }
 }
 

@@ -132,8 +132,15 @@ pub fn engine() -> Engine<Host> {
     };
     let table = format!("measured = \"\"\n{}{}", rates("plain", 1.0), rates("slower", 10.0));
     let model = CostModel::from_toml(&table).expect("a table");
-    let machine =
-        Machine { name: "host".into(), threads: 1, lanes: 1, caches: [1 << 15, 1 << 20, 1 << 25], model };
+    let machine = Machine {
+        name: "host".into(),
+        processor: "any".into(),
+        threads: 1,
+        lanes: 1,
+        caches: [1 << 15, 1 << 20, 1 << 25],
+        model,
+        table: TableSource::Committed,
+    };
     Engine::new(Host { allocations: AtomicUsize::new(0), machine }).expect("an engine")
 }
 
