@@ -23,7 +23,7 @@ mod parallel;
 mod raw;
 
 pub use buffer::Buffer;
-pub use machine::{machine_names, machine_of};
+pub use machine::{fitted_table, machine_names, machine_of};
 
 use conv_core::algorithm::check_len;
 use conv_core::{Backend, ConvAlgorithm, ConvProblem, Engine, Error, Machine, Pass, Result};
@@ -38,7 +38,8 @@ pub struct Cpu {
 }
 
 impl Cpu {
-    /// The CPU with as many threads as the current rayon pool has.
+    /// The CPU with as many threads as the current rayon pool has, and the cost table nearest to it: the user's own
+    /// ([`fitted_table`]), else one of the library.
     pub fn new() -> Self {
         Cpu { machine: machine::detect() }
     }

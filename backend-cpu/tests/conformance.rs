@@ -1,6 +1,8 @@
 //! Every algorithm of this backend against the f64 reference, on the edge list and 500 random problems.
 
-use backend_cpu::Cpu;
+mod common;
+
+use common::cpu;
 use conv_core::ConvProblem;
 use conv_core::fourier::meets;
 use conv_core::testing::{conformance, edge_problems, random_problems};
@@ -9,7 +11,7 @@ use conv_core::testing::{conformance, edge_problems, random_problems};
 fn every_algorithm_passes_the_suite() {
     let mut problems: Vec<ConvProblem> = edge_problems().into_iter().map(|named| named.problem).collect();
     problems.extend(random_problems(500, 20));
-    let outcome = conformance(&Cpu::new(), &problems).unwrap();
+    let outcome = conformance(&cpu(), &problems).unwrap();
     let failures: Vec<String> = outcome.failures.iter().map(ToString::to_string).collect();
     assert!(
         failures.is_empty(),

@@ -1,7 +1,10 @@
 //! What `direct` and `im2col` promise beyond the suite: the same bits every run, no workspace, exact reach of
 //! values that are not finite, errors for wrong lengths, and geometries of huge strides.
 
+mod common;
+
 use backend_cpu::{Buffer, Cpu};
+use common::cpu;
 use conv_core::algorithm::find;
 use conv_core::reference::definition;
 use conv_core::testing::{conformance, run_once, values};
@@ -29,7 +32,7 @@ fn operands(problem: &ConvProblem, pass: Pass) -> [Vec<f32>; 2] {
 
 #[test]
 fn the_same_input_gives_the_same_bits() {
-    let cpu = Cpu::new();
+    let cpu = cpu();
     for (line, pass) in SHAPES.iter().flat_map(|line| Pass::ALL.map(|pass| (line, pass))) {
         let problem: ConvProblem = line.parse().unwrap();
         let [lhs, rhs] = operands(&problem, pass);
@@ -54,7 +57,7 @@ fn reached(problem: &ConvProblem, pass: Pass, marks: [&[bool]; 2]) -> Vec<bool> 
 
 #[test]
 fn with_direct_a_nan_reaches_what_meets_it_and_nothing_else() {
-    let cpu = Cpu::new();
+    let cpu = cpu();
     let [direct, _] = algorithms(&cpu);
     for (line, pass) in SHAPES.iter().flat_map(|line| Pass::ALL.map(|pass| (line, pass))) {
         let problem: ConvProblem = line.parse().unwrap();
@@ -81,7 +84,7 @@ fn strides_and_paddings_of_any_size_run() {
         "n1 c1 o2 i9x1 k3x1 s5x7 p20:0x0",
     ];
     let problems: Vec<ConvProblem> = lines.iter().map(|line| line.parse().unwrap()).collect();
-    let outcome = conformance(&Cpu::new(), &problems).unwrap();
+    let outcome = conformance(&cpu(), &problems).unwrap();
     let of_interest = |name: &str| name == "direct" || name == "im2col";
     let failures: Vec<_> = outcome.failures.iter().filter(|f| of_interest(f.algorithm)).collect();
     assert!(failures.is_empty(), "{}", failures[0]);
@@ -90,7 +93,7 @@ fn strides_and_paddings_of_any_size_run() {
 
 #[test]
 fn estimates_of_the_largest_tensors_are_finite_and_direct_needs_no_workspace() {
-    let cpu = Cpu::new();
+    let cpu = cpu();
     let long = 1usize << 40;
     let lines = [
         format!("n1 c1 o1 i{long} k1"),
@@ -116,7 +119,7 @@ fn estimates_of_the_largest_tensors_are_finite_and_direct_needs_no_workspace() {
 
 #[test]
 fn wrong_lengths_are_errors() {
-    let cpu = Cpu::new();
+    let cpu = cpu();
     let problem: ConvProblem = "n3 c5 o7 i23x19 k5x3 p1 s2x1".parse().unwrap();
     for (algorithm, pass) in algorithms(&cpu).into_iter().flat_map(|a| Pass::ALL.map(|pass| (a, pass))) {
         let kernel = algorithm.build(&cpu, &problem, pass).unwrap();

@@ -1,8 +1,11 @@
 //! What users of this crate alone call: one-call convolution, engines with limits, errors by message, spectra
 //! shared by the passes of a step.
 
+mod common;
+
 use approx::assert_abs_diff_eq;
-use backend_cpu::{Cpu, conv, machine_names, machine_of};
+use backend_cpu::{conv, machine_names, machine_of};
+use common::cpu;
 use conv_core::reference::Reference;
 use conv_core::testing::{run_once, values};
 use conv_core::{Backend, ConvProblem, Engine, Operands, Pass, Policy, Role};
@@ -13,6 +16,7 @@ fn problem(line: &str) -> ConvProblem {
 
 #[test]
 fn one_call_convolves_slices() {
+    conv_core::cache::off();
     let problem = problem("n2 c3 o4 i15x17 k3x5 p1");
     let (x, w) = (values(problem.len(Role::Input), 1), values(problem.len(Role::Weight), 2));
     let plain = conv(&problem, &x, &w, None).unwrap();
@@ -28,10 +32,29 @@ fn one_call_convolves_slices() {
 }
 
 #[test]
+fn measured_choices_compute_and_are_remembered() {
+    let folder = tempfile::tempdir().unwrap();
+    let problem = problem("n2 c3 o5 i20x20 k5x5 p2");
+    let engine = || Engine::new(cpu()).unwrap().with_cache(Some(folder.path().into()));
+    let mut engines = [engine(), engine()].map(|e| e.with_policy(Policy::Measured).unwrap());
+    for pass in Pass::ALL {
+        let [lhs, rhs, _] = pass.roles().map(|role| values(problem.len(role), role as u64));
+        let found = engines[0].convolve(&problem, pass, &lhs, &rhs, None).unwrap();
+        assert!(Reference::new(&problem, pass, &lhs, &rhs).unwrap().error(&found) <= 2e-6);
+    }
+    for pass in Pass::ALL {
+        let [first, second] = &mut engines;
+        let times = first.measure(&problem, pass).unwrap();
+        assert!(times.iter().all(|(_, seconds)| *seconds > 0.0));
+        assert_eq!(second.measure(&problem, pass).unwrap(), times, "{pass}");
+    }
+}
+
+#[test]
 fn a_limit_of_zero_leaves_an_algorithm_without_workspace() {
     let problem = problem("n2 c8 o8 i32x32 k9x9 s2 p4 g2");
     for pass in Pass::ALL {
-        let mut engine = Engine::new(Cpu::new()).unwrap().with_workspace_limit(Some(0));
+        let mut engine = Engine::new(cpu()).unwrap().with_workspace_limit(Some(0));
         let planned = engine.plan(&problem, pass).unwrap();
         assert_eq!(
             (planned.algorithm(), planned.workspace_len(), engine.workspace_bytes()),
@@ -42,7 +65,7 @@ fn a_limit_of_zero_leaves_an_algorithm_without_workspace() {
 
 #[test]
 fn estimated_workspaces_are_those_of_the_kernels() {
-    let cpu = Cpu::new();
+    let cpu = cpu();
     for line in ["n3 c5 o7 i23x19 k5x3 p1 s2x1", "n2 c16 o16 i40x40 k7x7 p3", "n2 c6 o6 i9x8x7 k3x3x3 g6 d2"]
     {
         for (algorithm, pass) in cpu.algorithms().iter().flat_map(|a| Pass::ALL.map(|pass| (a, pass))) {
@@ -56,7 +79,7 @@ fn estimated_workspaces_are_those_of_the_kernels() {
 #[test]
 fn passes_of_a_step_share_spectra_and_agree_with_passes_alone() {
     let problem = problem("n4 c3 o5 i40x40 k21x21");
-    let mut engine = Engine::new(Cpu::new()).unwrap();
+    let mut engine = Engine::new(cpu()).unwrap();
     let mut step = engine.plan_step(&problem, &Pass::ALL, &Policy::Named("fft".into())).unwrap();
     assert_eq!(step.shared(), 3, "input, weight and output gradient are each used by two passes");
     for round in 0..2 {
@@ -82,8 +105,8 @@ fn a_nan_pixel_stays_in_its_image_and_reaches_what_covers_it() {
     let problem = problem("n2 c3 o4 i40x41 k5x5 p2");
     let (mut x, w) = (values(problem.len(Role::Input), 1), values(problem.len(Role::Weight), 2));
     x[20 * 41 + 20] = f32::NAN;
-    for algorithm in Cpu::new().algorithms() {
-        let found = run_once(&Cpu::new(), *algorithm, &problem, Pass::Forward, [&x, &w], None).unwrap();
+    for algorithm in cpu().algorithms() {
+        let found = run_once(&cpu(), *algorithm, &problem, Pass::Forward, [&x, &w], None).unwrap();
         let (first, second) = found.split_at(found.len() / 2);
         assert!(second.iter().all(|y| y.is_finite()), "{}", algorithm.name());
         for (index, y) in first.iter().enumerate() {
@@ -101,7 +124,7 @@ fn the_pool_that_calls_does_the_work() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
     let problem = problem("n2 c3 o4 i15x17 k3x5 p1");
     let (x, w) = (values(problem.len(Role::Input), 1), values(problem.len(Role::Weight), 2));
-    assert_eq!(pool.install(|| Cpu::new().machine().threads), 3);
+    assert_eq!(pool.install(|| cpu().machine().threads), 3);
     let found = pool.install(|| conv(&problem, &x, &w, None).unwrap());
     assert!(Reference::new(&problem, Pass::Forward, &x, &w).unwrap().error(&found) <= 2e-6);
 }

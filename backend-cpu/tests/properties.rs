@@ -1,6 +1,8 @@
 //! Properties every algorithm has on problems drawn at random: linearity, adjointness of the passes, agreement,
 //! shift.
 
+mod common;
+
 use backend_cpu::Cpu;
 use conv_core::testing::{problem_strategy, run_once, values};
 use conv_core::{Axis, Backend, ConvAlgorithm, ConvProblem, Pass, Role};
@@ -8,7 +10,7 @@ use proptest::prelude::*;
 
 fn cpu() -> &'static Cpu {
     static CPU: std::sync::OnceLock<Cpu> = std::sync::OnceLock::new();
-    CPU.get_or_init(Cpu::new)
+    CPU.get_or_init(common::cpu)
 }
 
 fn willing(problem: &ConvProblem, pass: Pass) -> impl Iterator<Item = &'static dyn ConvAlgorithm<Cpu>> {
