@@ -22,8 +22,10 @@ pub struct Common {
     #[arg(long, value_enum, default_value_t = BackendName::Auto)]
     pub backend: BackendName,
 
-    /// Algorithm of every convolution, or auto for the fastest by prediction (`convolve --list` names them).
-    #[arg(long, value_name = "NAME", default_value = "auto")]
+    /// Algorithm of every convolution (`convolve --list` names them), auto for the fastest by prediction, or measured
+    /// for the fastest by timing the likely ones once: times are kept in the user's cache folder or CONV_CACHE_DIR, and
+    /// CONV_CACHE=off keeps none.
+    #[arg(long, value_name = "auto|measured|NAME", default_value = "auto")]
     pub algorithm: String,
 
     /// Threads of the CPU, 1 to 1024 [default: all].
@@ -40,6 +42,7 @@ impl Common {
     pub fn policy(&self) -> Policy {
         match self.algorithm.as_str() {
             "auto" => Policy::Predicted,
+            "measured" => Policy::Measured,
             name => Policy::Named(name.into()),
         }
     }

@@ -145,7 +145,7 @@ fn nan_is_no_colour_and_leaves_no_picture() {
 
 #[test]
 fn a_workspace_limit_below_a_named_algorithm_says_how_much_it_needs() {
-    let cpu = backend_cpu::Cpu::new();
+    let cpu = common::cpu();
     let problem: ConvProblem = "n1 c2 o4 i6x6 k3x3".parse().unwrap();
     let folder = folder();
     for entry in rank(cpu.algorithms(), cpu.machine(), &problem, Pass::Forward, None).entries {

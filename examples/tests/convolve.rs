@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Folder, failure, run};
+use common::{Folder, cpu, failure, run};
 use conv_core::choose::rank;
 use conv_core::reference::Reference;
 use conv_core::testing::{edge_problems, values};
@@ -134,7 +134,7 @@ fn a_picture_is_blurred_by_a_large_kernel() {
 
 #[test]
 fn the_list_has_one_name_a_line() {
-    let names: Vec<_> = backend_cpu::Cpu::new().algorithms().iter().map(|a| a.name()).collect();
+    let names: Vec<_> = cpu().algorithms().iter().map(|a| a.name()).collect();
     assert_eq!(run::<Convolve>(&["--list"]).unwrap().lines().collect::<Vec<_>>(), names);
     assert_eq!(
         run::<Convolve>(&["--list", "--backend", "cpu", "--threads", "1"]).unwrap().lines().count(),
@@ -144,7 +144,7 @@ fn the_list_has_one_name_a_line() {
 
 #[test]
 fn every_name_computes_or_refuses_with_three() {
-    let cpu = backend_cpu::Cpu::new();
+    let cpu = cpu();
     let lines = ["n2 c2 o4 i9x8 k3x3 s2 p1:0", "n1 c1 o1 i40 k3 d7", "n1 c2 o2 i5x6x7 k2x3x1 g2"];
     for problem in lines.map(|line| line.parse::<ConvProblem>().unwrap()) {
         for entry in rank(cpu.algorithms(), cpu.machine(), &problem, Pass::Forward, None).entries {

@@ -2,10 +2,10 @@
 
 mod common;
 
-use backend_cpu::{Cpu, machine_names};
-use common::{failure, run};
+use backend_cpu::machine_names;
+use common::{cpu, failure, run};
 use conv_core::choose::rank;
-use conv_core::{Backend, ConvProblem, Pass};
+use conv_core::{Backend, ConvProblem, Pass, TableSource};
 use examples::explain::Explain;
 
 const LINE: &str = "n128 c96 o256 i31x31 k5x5 p2";
@@ -18,9 +18,29 @@ fn each_pass_has_its_ranking_and_the_step_its_choice() {
     }
     assert_eq!(text.matches("<- pick").count(), 3, "{text}");
     assert!(text.contains("step of all three passes: forward "), "{text}");
-    for algorithm in Cpu::new().algorithms() {
+    for algorithm in cpu().algorithms() {
         assert!(text.matches(algorithm.name()).count() >= 3, "{text}");
     }
+}
+
+#[test]
+fn the_table_is_said_to_be_this_machines_or_the_nearest() {
+    let text = run::<Explain>(&[LINE]).unwrap();
+    let table = text.lines().nth(1).unwrap();
+    assert_eq!(table, format!("table: {}", cpu().machine().describe_table()));
+    assert_eq!(
+        table.contains("the nearest") && table.contains("`cargo xtask fit`"),
+        cpu().machine().table == TableSource::Nearest
+    );
+}
+
+#[test]
+fn measured_picks_follow_each_ranking() {
+    let text = run::<Explain>(&["n2 c2 o3 i24x24 k5x5 p2", "--algorithm", "measured"]).unwrap();
+    assert_eq!(text.matches("<- pick").count(), 3, "{text}");
+    assert_eq!(text.lines().filter(|line| line.starts_with("  measured: ")).count(), 3, "{text}");
+    let last = text.lines().last().unwrap();
+    assert!(last.contains(" transforms shared, measured") && last.ends_with(" ms"), "{text}");
 }
 
 #[test]
@@ -28,6 +48,7 @@ fn another_machine_and_problems_beyond_this_ones_memory() {
     for name in machine_names() {
         let text = run::<Explain>(&["--machine", name, "--", "n100000 c1000 o1000 i64x64 k9x9"]).unwrap();
         assert!(text.starts_with(&format!("machine {name}, ")), "{text}");
+        assert!(text.contains("\ntable: of the library, measured on "), "{text}");
     }
     let text = run::<Explain>(&["--threads", "7", LINE]).unwrap();
     assert!(text.starts_with("machine ") && text.contains(", 7 threads"), "{text}");
@@ -35,7 +56,7 @@ fn another_machine_and_problems_beyond_this_ones_memory() {
 
 #[test]
 fn bad_lines_are_exit_2() {
-    let cases: [(&[&str], &str); 11] = [
+    let cases: [(&[&str], &str); 12] = [
         (&["n1 c1 o1 i4"], "field k is missing"),
         (&["n1 c1 o1 i4 k2 z3"], "unknown field \"z3\""),
         (&["n1 c1 o1 i4 k2 n1"], "field n stands twice"),
@@ -44,6 +65,10 @@ fn bad_lines_are_exit_2() {
         (&[""], "is missing"),
         (&[], "required arguments"),
         (&[LINE, "--machine", "abacus"], "machine: expected one of "),
+        (
+            &[LINE, "--algorithm", "measured", "--machine", "abacus"],
+            "--machine: expected none with --algorithm measured, which times this machine, found abacus",
+        ),
         (&[LINE, "--algorithm", "nonsense"], "unknown algorithm \"nonsense\""),
         (&[LINE, "--backend", "cuda"], "backend cuda: "),
         (&[LINE, "--workspace-limit-mib", "-1"], "unexpected argument"),
@@ -56,7 +81,7 @@ fn bad_lines_are_exit_2() {
 
 #[test]
 fn a_named_algorithm_explains_refuses_or_lacks_workspace() {
-    let cpu = Cpu::new();
+    let cpu = cpu();
     for line in ["n1 c1 o1 i9x9 k3x3 s3 d2", "n2 c4 o4 i16x16 k3x3 g4", "n1 c1 o1 i200 k65"] {
         let problem: ConvProblem = line.parse().unwrap();
         for algorithm in cpu.algorithms().iter().map(|algorithm| algorithm.name()) {

@@ -7,12 +7,20 @@ use examples::{Failure, Program, Tensor, start};
 use ndarray::ArrayD;
 use ndarray_npy::{read_npy, write_npy};
 
-/// Runs a program with these words; what it wrote to stdout.
+/// Runs a program with these words, whatever the user has fitted or measured; what it wrote to stdout.
 pub(crate) fn run<P: Program>(words: &[&str]) -> Result<String, Failure> {
+    conv_core::cache::off();
     let mut out = Vec::new();
     let words = ["program"].iter().chain(words).map(OsString::from);
     start::<P>(words, &mut out)?;
     Ok(String::from_utf8(out).expect("programs write text"))
+}
+
+/// The CPU with a table of the library, as the programs run here have it.
+#[allow(dead_code, reason = "not every test ranks")]
+pub(crate) fn cpu() -> backend_cpu::Cpu {
+    conv_core::cache::off();
+    backend_cpu::Cpu::new()
 }
 
 /// The failure of a run that must fail, checked for its size.
