@@ -38,8 +38,8 @@ pub struct Cpu {
 }
 
 impl Cpu {
-    /// The CPU with as many threads as the current rayon pool has, and the cost table nearest to it: the user's own
-    /// ([`fitted_table`]), else one of the library.
+    /// The CPU with as many threads as the current rayon pool has, and the cost table nearest to it: the
+    /// user's own ([`fitted_table`]), else one of the library.
     pub fn new() -> Self {
         Cpu { machine: machine::detect() }
     }

@@ -10,11 +10,12 @@ use conv_core::{CostModel, Error, Machine, Result, TableSource, cache};
 
 use hardware::Hardware;
 
-/// The library's tables, one line each. A name is a class of machine ([`Hardware::class`]), or a class and more after
-/// a dash; of one class, the first serves processors that have no table.
+/// The library's tables, one line each. A name is a class of machine ([`Hardware::class`]), or a class and
+/// more after a dash; of one class, the first serves processors that have no table.
 static TABLES: &[(&str, &str)] = &[("x86-avx512", include_str!("../machines/x86-avx512.toml"))];
 
-/// The machine this program runs on, with as many threads as the current rayon pool. Looked at once per process.
+/// The machine this program runs on, with as many threads as the current rayon pool. Looked at once per
+/// process.
 pub(crate) fn detect() -> Machine {
     static MACHINE: OnceLock<Machine> = OnceLock::new();
     let machine = MACHINE.get_or_init(|| {

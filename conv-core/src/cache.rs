@@ -8,8 +8,8 @@ use etcetera::BaseStrategy;
 
 static OFF: AtomicBool = AtomicBool::new(false);
 
-/// The folder, made by the first [`write()`]: `CONV_CACHE_DIR`, else `conv-core` in the user's cache folder as the
-/// platform has it. `None` where `CONV_CACHE=off`, after [`off`], and where the user has no home.
+/// The folder, made by the first [`write()`]: `CONV_CACHE_DIR`, else `conv-core` in the user's cache folder
+/// as the platform has it. `None` where `CONV_CACHE=off`, after [`off`], and where the user has no home.
 pub fn folder() -> Option<PathBuf> {
     let switch = std::env::var_os("CONV_CACHE").is_some_and(|value| value.eq_ignore_ascii_case("off"));
     if switch || OFF.load(Ordering::Relaxed) {
@@ -20,13 +20,14 @@ pub fn folder() -> Option<PathBuf> {
     set.map(PathBuf::from).or_else(user)
 }
 
-/// From now on [`folder`] is `None` in this process, as with `CONV_CACHE=off`: for tests, and for programs that
-/// must not depend on the user's files. Call it before the first backend is made.
+/// From now on [`folder`] is `None` in this process, as with `CONV_CACHE=off`: for tests, and for programs
+/// that must not depend on the user's files. Call it before the first backend is made.
 pub fn off() {
     OFF.store(true, Ordering::Relaxed);
 }
 
-/// Writes a file whole or not at all: under another name in the same folder, which is made if need be, then renamed.
+/// Writes a file whole or not at all: under another name in the same folder, which is made if need be, then
+/// renamed.
 ///
 /// # Errors
 /// What the file system reports.

@@ -11,8 +11,8 @@ pub enum Policy {
     /// Least predicted time.
     #[default]
     Predicted,
-    /// Least time measured, among those of at most twice the least predicted time; remembered in the user's cache
-    /// folder ([`crate::cache`]).
+    /// Least time measured, among those of at most twice the least predicted time; remembered in the user's
+    /// cache folder ([`crate::cache`]).
     Measured,
     /// This algorithm or an error.
     Named(String),
@@ -187,8 +187,8 @@ pub fn choose_step<B: crate::Backend>(
     choose_step_by(algorithms, machine, &times, limit)
 }
 
-/// [`choose_step`] among the algorithms listed beside each pass's ranking, at the seconds listed instead of those
-/// predicted. What sharing saves is scaled with them.
+/// [`choose_step`] among the algorithms listed beside each pass's ranking, at the seconds listed instead of
+/// those predicted. What sharing saves is scaled with them.
 ///
 /// # Errors
 /// [`Error::Argument`] without passes, or for a pass without algorithms.

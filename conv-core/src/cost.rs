@@ -118,8 +118,8 @@ pub struct CostModel {
 }
 
 impl CostModel {
-    /// Reads a table as the backends keep them: `processor = "…"`, `measured = "…"` and `[rates.ALGORITHM.PASS]`
-    /// sections.
+    /// Reads a table as the backends keep them: `processor = "…"`, `measured = "…"` and
+    /// `[rates.ALGORITHM.PASS]` sections.
     ///
     /// # Errors
     /// [`Error::Table`] with what the reader found.

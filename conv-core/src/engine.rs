@@ -67,7 +67,8 @@ impl<B: Backend> Step<B> {
         self.spectra.booked()
     }
 
-    /// Seconds of all passes together: as predicted, or by the policy `Measured` as measured where there was a choice.
+    /// Seconds of all passes together: as predicted, or by the policy `Measured` as measured where there was
+    /// a choice.
     pub fn seconds(&self) -> f64 {
         self.seconds
     }
@@ -117,8 +118,8 @@ impl<B: Backend> Engine<B> {
         self
     }
 
-    /// The same engine that keeps measured times in this folder instead of [`crate::cache::folder`]; with `None` in
-    /// memory only.
+    /// The same engine that keeps measured times in this folder instead of [`crate::cache::folder`]; with
+    /// `None` in memory only.
     pub fn with_cache(mut self, folder: Option<PathBuf>) -> Self {
         self.measured = Measurements::new(folder);
         self

@@ -1,5 +1,5 @@
-//! What the policy [`Measured`](crate::Policy::Measured) knows: seconds by problem, pass and algorithm, kept in the
-//! engine and in a file of the user's cache folder.
+//! What the policy [`Measured`](crate::Policy::Measured) knows: seconds by problem, pass and algorithm, kept
+//! in the engine and in a file of the user's cache folder.
 
 mod file;
 
@@ -38,8 +38,8 @@ impl Measurements {
         self.read = true;
     }
 
-    /// Adds what was timed, here and in the folder's file. Where that cannot be written, the folder is left alone from
-    /// then on.
+    /// Adds what was timed, here and in the folder's file. Where that cannot be written, the folder is left
+    /// alone from then on.
     pub(crate) fn add<B: Backend>(
         &mut self,
         backend: &B,

@@ -1,5 +1,5 @@
-//! The policy `Measured` on planted algorithms that sleep: what is timed, what is remembered, and what becomes of bad
-//! files.
+//! The policy `Measured` on planted algorithms that sleep: what is timed, what is remembered, and what
+//! becomes of bad files.
 
 use std::fs;
 use std::io::{self, Write};

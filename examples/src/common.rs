@@ -22,9 +22,9 @@ pub struct Common {
     #[arg(long, value_enum, default_value_t = BackendName::Auto)]
     pub backend: BackendName,
 
-    /// Algorithm of every convolution (`convolve --list` names them), auto for the fastest by prediction, or measured
-    /// for the fastest by timing the likely ones once: times are kept in the user's cache folder or CONV_CACHE_DIR, and
-    /// CONV_CACHE=off keeps none.
+    /// Algorithm of every convolution (`convolve --list` names them), auto for the fastest by prediction, or
+    /// measured for the fastest by timing the likely ones once: times are kept in the user's cache folder or
+    /// CONV_CACHE_DIR, and CONV_CACHE=off keeps none.
     #[arg(long, value_name = "auto|measured|NAME", default_value = "auto")]
     pub algorithm: String,
 

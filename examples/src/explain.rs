@@ -11,8 +11,8 @@ use crate::{Common, Failure, Program};
 
 /// Shows the ranking of all algorithms for each pass of a problem, and the choice for a whole training step.
 ///
-/// Nothing is computed but predictions, so that problems larger than this machine are welcome, unless --algorithm
-/// measured asks for times: then what was measured follows each ranking.
+/// Nothing is computed but predictions, so that problems larger than this machine are welcome, unless
+/// --algorithm measured asks for times: then what was measured follows each ranking.
 #[derive(Clone, Debug, clap::Parser)]
 #[command(name = "explain")]
 pub struct Explain {

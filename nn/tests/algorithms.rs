@@ -4,7 +4,8 @@ use backend_cpu::Cpu;
 use conv_core::{Backend, Engine, Policy};
 use nn::{Sgd, Trainer, data, models, shuffled};
 
-/// Losses of the first steps at batch 32, with this algorithm in every convolution, whatever the user has fitted.
+/// Losses of the first steps at batch 32, with this algorithm in every convolution, whatever the user has
+/// fitted.
 fn losses(policy: Policy, steps: usize) -> Vec<f64> {
     conv_core::cache::off();
     let mut engine = Engine::new(Cpu::new()).unwrap().with_policy(policy).unwrap();

@@ -6,8 +6,8 @@ use crate::choose::{StepChoice, choose_step_by};
 use crate::{Backend, ConvProblem, Pass, Ranking, Result};
 
 impl<B: Backend> Engine<B> {
-    /// Median seconds of the algorithms of [`Ranking::candidates`], fastest first: times them unless memory or the
-    /// cache folder has them. Empty where there is one candidate only.
+    /// Median seconds of the algorithms of [`Ranking::candidates`], fastest first: times them unless memory
+    /// or the cache folder has them. Empty where there is one candidate only.
     ///
     /// # Errors
     /// Where memory for the operands cannot be had.

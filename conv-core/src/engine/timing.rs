@@ -11,8 +11,9 @@ const BUDGET: f64 = 0.2;
 /// Most timed runs of each algorithm.
 const MOST_ROUNDS: f64 = 50.0;
 
-/// Median seconds of each of these algorithms that could be run: after a run that is not timed, they take turns, so
-/// that a slow moment hits all alike. The engine's workspace is used, and given back where it had to grow.
+/// Median seconds of each of these algorithms that could be run: after a run that is not timed, they take
+/// turns, so that a slow moment hits all alike. The engine's workspace is used, and given back where it had
+/// to grow.
 ///
 /// # Errors
 /// Where the operands cannot be had. An algorithm that fails is left out with a warning.
@@ -78,7 +79,8 @@ impl<'a, B: Backend> Bench<'a, B> {
     }
 }
 
-/// `len` values between 1/2 and 1 in magnitude, of either sign: none is zero or near it (Marsaglia's xorshift).
+/// `len` values between 1/2 and 1 in magnitude, of either sign: none is zero or near it (Marsaglia's
+/// xorshift).
 fn values(len: usize, seed: u64) -> Vec<f32> {
     let mut state = seed;
     let next = || {
