@@ -26,6 +26,9 @@ const LONGEST_PANEL: usize = 2048;
 /// Points of a panel at least, where they are that many: fewer leave the product's registers empty.
 const SHORTEST_PANEL: usize = 64;
 
+/// Moves that copying a stretch of neighbouring values takes besides their bytes.
+const STRETCH: f64 = 64.0;
+
 /// Tasks a thread should find, so that threads end together.
 const TASKS_PER_THREAD: usize = 4;
 
@@ -126,8 +129,10 @@ impl Plan {
         self.panel_len()?.checked_mul(self.threads)?.checked_add(self.sums_len()?)
     }
 
-    /// Operations are those of products whose sides are rounded up to register tiles; bytes are the operands
-    /// once, the unfolded panels written and read, and the partial sums likewise.
+    /// Operations are those of products whose sides are rounded up to register tiles; moves are [`STRETCH`] for
+    /// each output row of a panel's row, which is copied by itself, and one for each value where the stride lets
+    /// none be copied together; bytes are the operands once, the unfolded panels written and read, and the partial
+    /// sums likewise.
     fn cost(&self) -> std::result::Result<Cost, Unsupported> {
         let too_large = || Unsupported::Geometry("its panels are larger than any memory".into());
         let workspace = self.workspace_len().and_then(|len| len.checked_mul(size_of::<f32>()));
@@ -145,11 +150,14 @@ impl Plan {
             Form::Unfolded => batch * groups * self.depth as f64 * self.points as f64,
             _ => 0.0,
         };
+        let [_, _, width] = problem.output_shape();
+        let gathered = if problem.volume()[2].stride > 1 { 1.0 } else { 0.0 };
+        let moves = unfolded * (STRETCH / width as f64 + gathered);
         let tensors: usize = [Role::Input, Role::Weight, Role::Output].iter().map(|r| problem.len(*r)).sum();
         let sums = self.sums_len().unwrap_or(0) as f64;
         let bytes = 4.0 * (tensors as f64 + 2.0 * unfolded + 2.0 * sums);
         let launches = if sums > 0.0 { 2.0 } else { 1.0 };
-        Ok(Cost { product_flops, bytes, launches, workspace, ..Cost::default() })
+        Ok(Cost { product_flops, moves, bytes, launches, workspace, ..Cost::default() })
     }
 }
 

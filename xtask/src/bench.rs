@@ -93,7 +93,7 @@ impl Program for Bench {
         };
         let nets = self.net.map_or_else(Vec::new, |name| net::nets(name, self.max_batch));
         let machine = backend.machine();
-        let about = About::this_run(machine.name.clone(), machine.threads);
+        let about = About::this_run(format!("{} ({})", machine.processor, machine.name), machine.threads);
         let mut workers = match self.peer.is_empty() {
             true => Vec::new(),
             false => peer::start(backend.name(), machine.threads)?,

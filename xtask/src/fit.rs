@@ -79,11 +79,7 @@ impl Program for Fit {
     }
 
     fn run<B: Ops>(self, backend: B, out: &mut (dyn Write + Send)) -> Result<(), Failure> {
-        let (Some(table), Some(samples)) = (self.table.clone(), self.samples.clone()) else {
-            return Err(Failure::Bad("--table and --samples: expected files".into()));
-        };
-        check_writable("--table", &table)?;
-        check_writable("--samples", &samples)?;
+        let (table, samples) = self.files(backend.name())?;
         let mut samples = Samples::open(&samples)?;
         self.measure(&backend, &mut samples)?;
         let machine = backend.machine();
@@ -102,9 +98,9 @@ impl Program for Fit {
         let lines = lines.join("\n");
         writeln!(out, "{lines}")?;
         let date = jiff::Zoned::now().date();
-        let measured = format!("{}, {} threads, {date}", machine.name, machine.threads);
-        let text =
-            toml::to_string(&CostModel { measured, rates }).map_err(|e| Failure::Bad(e.to_string()))?;
+        let measured = format!("{}, {} threads, {date}", machine.processor, machine.threads);
+        let model = CostModel { measured, processor: machine.processor.clone(), rates };
+        let text = toml::to_string(&model).map_err(|error| Failure::Bad(error.to_string()))?;
         let comment = lines.lines().map(|line| format!("# {line}\n")).collect::<String>();
         write_whole("--table", &table, |to| {
             write!(to, "# Written by cargo xtask fit from {} times.\n{comment}{text}", samples.all.len())
@@ -116,6 +112,21 @@ impl Program for Fit {
 }
 
 impl Fit {
+    /// Where the table and its measurements go: by default side by side in the cache folder.
+    fn files(&self, backend: &str) -> Result<(PathBuf, PathBuf), Failure> {
+        let cached = (backend == "cpu").then(backend_cpu::fitted_table).flatten();
+        let table = self.table.clone().or(cached).ok_or_else(|| {
+            Failure::Bad("--table: expected a file, found none, and no cache folder for this backend".into())
+        })?;
+        if let (None, Some(folder)) = (&self.table, table.parent()) {
+            std::fs::create_dir_all(folder)?;
+        }
+        let samples = self.samples.clone().unwrap_or_else(|| table.with_extension("csv"));
+        check_writable("--table", &table)?;
+        check_writable("--samples", &samples)?;
+        Ok((table, samples))
+    }
+
     fn measure<B: Backend>(&self, backend: &B, samples: &mut Samples) -> Result<(), Failure> {
         let mut problems = problems::sample(self.grid, self.others, &mut StdRng::seed_from_u64(self.seed));
         if !self.shapes.is_empty() {

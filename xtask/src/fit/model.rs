@@ -13,8 +13,9 @@ pub(crate) type Table = BTreeMap<String, BTreeMap<String, Rates>>;
 
 /// Fits every algorithm and pass.
 ///
-/// Minimizes `Σ w (predicted / measured - 1)²`, where `w` is the best algorithm's time over the sample's: a choice
-/// hangs on those that come close to the best.
+/// Minimizes `Σ w (predicted / measured - 1)²`, where `w = (best / measured)² √measured`, with `best` the time of the
+/// fastest algorithm on the same problem and pass: a choice hangs on those that come close to the best, and long times
+/// cost more than short ones.
 pub(crate) fn fit(samples: &[&Sample]) -> Table {
     let best = best_of_cells(samples);
     let mut rows: BTreeMap<(&str, &str), Vec<&Sample>> = BTreeMap::new();
@@ -23,7 +24,7 @@ pub(crate) fn fit(samples: &[&Sample]) -> Table {
     }
     let mut table = Table::new();
     for ((algorithm, pass), samples) in rows {
-        let weight = |sample: &Sample| (best[&sample.cell()] / sample.seconds()).sqrt() / sample.seconds();
+        let weight = |sample: &Sample| best[&sample.cell()] * sample.seconds().powf(0.25 - 2.0);
         let mut terms = Array2::zeros((samples.len(), 5));
         let mut target = Array1::zeros(samples.len());
         for (row, sample) in samples.iter().enumerate() {
@@ -32,10 +33,15 @@ pub(crate) fn fit(samples: &[&Sample]) -> Table {
             target[row] = weight * sample.seconds();
         }
         let (rates, _) = nnls::nnls(terms.view(), target.view());
-        let rates = Rates::from_values(std::array::from_fn(|i| rates[i]));
+        let rates = Rates::from_values(std::array::from_fn(|i| four_digits(rates[i])));
         table.entry(algorithm.into()).or_default().insert(pass.into(), rates);
     }
     table
+}
+
+/// As much as a rate can be trusted, and no more to read.
+fn four_digits(rate: f64) -> f64 {
+    format!("{rate:.3e}").parse().unwrap_or(rate)
 }
 
 fn best_of_cells<'a>(samples: &[&'a Sample]) -> BTreeMap<(&'a str, &'a str, usize), f64> {
