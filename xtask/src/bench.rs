@@ -152,8 +152,14 @@ impl Bench {
         if let Policy::Named(name) = &policy {
             find(backend.algorithms(), name)?;
         }
+        if policy == Policy::Measured && self.net.is_none() {
+            let reason =
+                "--algorithm: expected auto, all or a name, found measured (every run here is timed)";
+            return Err(Failure::Bad(reason.into()));
+        }
         if !(self.seconds > 0.0 && self.seconds <= 60.0) {
-            return Err(Failure::Bad(format!("--seconds: expected up to 60, found {}", self.seconds)));
+            let found = self.seconds;
+            return Err(Failure::Bad(format!("--seconds: expected above 0 and at most 60, found {found}")));
         }
         Ok(measure::Settings {
             policy,

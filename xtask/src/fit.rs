@@ -24,6 +24,9 @@ use samples::{Sample, Samples};
 /// Every problem of this many, in their order, is kept from the fit to try it on.
 const HELD_OUT: usize = 5;
 
+/// Times of an algorithm and pass that a fit needs: one for each rate.
+const LEAST_TIMES: usize = 5;
+
 /// Operations a second where no table says better: what is far slower than the longest time is not tried.
 const GUESS: f64 = 2e10;
 
@@ -88,6 +91,11 @@ impl Program for Fit {
             samples.all.iter().filter(|s| !held.contains_key(s.problem.as_str())).collect();
         let unseen: Vec<&Sample> =
             samples.all.iter().filter(|s| held.contains_key(s.problem.as_str())).collect();
+        for (algorithm, pass) in
+            backend.algorithms().iter().flat_map(|algorithm| Pass::ALL.map(|pass| (algorithm.name(), pass)))
+        {
+            enough(&fitted, algorithm, pass)?;
+        }
         let rates = model::fit(&fitted);
         let mut lines = Vec::new();
         for (what, samples) in [("fitted", &fitted), ("held out", &unseen)] {
@@ -179,6 +187,17 @@ impl Fit {
     }
 }
 
+/// Whether there are as many times as rates: fewer would leave an algorithm without a row, never to be chosen.
+fn enough(samples: &[&Sample], algorithm: &str, pass: Pass) -> Result<(), Failure> {
+    let of_row = |sample: &&&Sample| sample.algorithm == algorithm && sample.pass == pass.name();
+    match samples.iter().filter(of_row).count() {
+        found if found < LEAST_TIMES => Err(Failure::Bad(format!(
+            "expected at least {LEAST_TIMES} times of {algorithm} {pass} to fit, found {found}; no table written"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// Problems kept from the fit, by their order in the samples.
 fn held_out(samples: &[Sample]) -> BTreeMap<&str, ()> {
     let mut problems: Vec<&str> = samples.iter().map(|sample| sample.problem.as_str()).collect();
@@ -190,4 +209,20 @@ fn held_out(samples: &[Sample]) -> BTreeMap<&str, ()> {
 fn told(regret: &Regret) -> String {
     let Regret { cells, total, close, .. } = regret;
     format!("{:.1} % more than the best of {cells} cells, {:.1} % within 5 %", total * 100.0, close * 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_few_times_are_no_table() {
+        let words = ["n1 c1 o1 i4 k3", "forward", "direct"].map(String::from);
+        let sample = Sample::new(words, 2, 1e-3, &conv_core::Cost::default());
+        let samples = vec![&sample; LEAST_TIMES];
+        assert_eq!(enough(&samples, "direct", Pass::Forward), Ok(()));
+        let message = enough(&samples[1..], "direct", Pass::Forward).unwrap_err().to_string();
+        assert_eq!(message, "expected at least 5 times of direct forward to fit, found 4; no table written");
+        assert!(enough(&samples, "fft", Pass::Forward).is_err());
+    }
 }
