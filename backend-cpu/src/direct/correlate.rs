@@ -62,7 +62,10 @@ impl<const R: usize, const J: usize> Tile<'_, '_, R, J> {
             masks: Masked(each!(lanes_inside(simd, 0, 1, 0, 0), |_| lanes_inside(simd, 0, 1, 0, 0))),
             inside: false,
         };
-        let columns: [Column<S, J>; COLUMNS] = each!(none, |c| self.column(simd, first + c * S::F32_LANES));
+        let mut columns = [none; COLUMNS];
+        for (column, w) in columns.iter_mut().zip((first..self.frame.output[2]).step_by(S::F32_LANES)) {
+            *column = self.column(simd, w);
+        }
         for image in self.images.clone() {
             for d in some[0].start..some[0].end {
                 let mut h = some[1].start;
