@@ -15,7 +15,7 @@ use crate::raw::{for_each_column_block, for_each_part};
 use crate::{Buffer, Cpu};
 use lanes::{Epilogue, Lanes};
 pub(crate) use plan::Plan;
-use plan::{Map, Maps, TASKS_PER_THREAD};
+use plan::{Map, Maps};
 use product::{Product, View};
 
 /// A pass of a problem by transforms.
@@ -216,8 +216,7 @@ impl FourierKernel {
         let Matrices { rows, groups, left_maps, right_maps, out_maps, .. } = self.matrices(units.len());
         let blocks = self.plan.blocks();
         let row_len = out_maps / rows * COMPLEX_POINT;
-        let parts = (self.plan.threads * TASKS_PER_THREAD).div_ceil(blocks).min(rows);
-        let part_rows = rows.div_ceil(parts);
+        let part_rows = rows.div_ceil(self.plan.row_parts(rows));
         let parts = rows.div_ceil(part_rows);
         let rows_of = |part: usize| part * part_rows..((part + 1) * part_rows).min(rows);
         let range = |task: usize| {

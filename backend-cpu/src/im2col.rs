@@ -8,6 +8,8 @@
 mod kernel;
 mod panel;
 
+use std::ops::Range;
+
 use conv_core::{
     ConvAlgorithm, ConvKernel, ConvProblem, Cost, Error, Machine, Pass, Result, Role, Unsupported,
 };
@@ -28,6 +30,9 @@ const SHORTEST_PANEL: usize = 64;
 
 /// Moves that copying a stretch of neighbouring values takes besides their bytes.
 const STRETCH: f64 = 64.0;
+
+/// Moves that calling a product takes.
+const CALL: f64 = 64.0;
 
 /// Tasks a thread should find, so that threads end together.
 const TASKS_PER_THREAD: usize = 4;
@@ -76,6 +81,8 @@ struct Plan {
     pass: Pass,
     form: Form,
     threads: usize,
+    /// Bytes of second-level cache.
+    cached: usize,
     /// Rows of the unfolded matrix of one group: channels times kernel points.
     depth: usize,
     /// Output points of one image, and of one panel.
@@ -93,14 +100,17 @@ impl Plan {
         let kernel = problem.points(Role::Weight);
         let (depth, points) = (problem.group_in() * kernel, problem.points(Role::Output));
         let threads = machine.threads.max(1);
-        let cached = machine.caches[1] / 2 / size_of::<f32>() / depth;
-        let panel = cached.clamp(SHORTEST_PANEL, LONGEST_PANEL).next_multiple_of(TILE[0]).min(points);
+        let cached = machine.caches[1];
+        let panel = (cached / 2 / size_of::<f32>() / depth)
+            .clamp(SHORTEST_PANEL, LONGEST_PANEL)
+            .next_multiple_of(TILE[0])
+            .min(points);
         let images = problem.batch() * problem.groups();
         let blocks = (threads * TASKS_PER_THREAD).div_ceil(images).min(problem.group_in());
         let channels = problem.group_in().div_ceil(blocks);
         let parts = threads.min(problem.batch().saturating_mul(points.div_ceil(panel)));
         let form = Form::of(&problem);
-        Ok(Plan { problem, pass, form, threads, depth, points, panel, channels, parts })
+        Ok(Plan { problem, pass, form, threads, cached, depth, points, panel, channels, parts })
     }
 
     /// Panels of one image.
@@ -129,10 +139,11 @@ impl Plan {
         self.panel_len()?.checked_mul(self.threads)?.checked_add(self.sums_len()?)
     }
 
-    /// Operations are those of products whose sides are rounded up to register tiles; moves are [`STRETCH`] for
-    /// each output row of a panel's row, which is copied by itself, and one for each value where the stride lets
-    /// none be copied together; bytes are the operands once, the unfolded panels written and read, and the partial
-    /// sums likewise.
+    /// Operations are those of products whose sides are rounded up to register tiles. Moves are [`STRETCH`] for
+    /// each output row of a panel's row, which is copied by itself, one for each value where the stride lets none be
+    /// copied together, [`CALL`] for each product, and in backward-input one for each weight that a product reads
+    /// across its rows from beyond the second-level cache. Bytes are the operands once, the unfolded panels written
+    /// and read, and the partial sums likewise.
     fn cost(&self) -> std::result::Result<Cost, Unsupported> {
         let too_large = || Unsupported::Geometry("its panels are larger than any memory".into());
         let workspace = self.workspace_len().and_then(|len| len.checked_mul(size_of::<f32>()));
@@ -152,13 +163,69 @@ impl Plan {
         };
         let [_, _, width] = problem.output_shape();
         let gathered = if problem.volume()[2].stride > 1 { 1.0 } else { 0.0 };
-        let moves = unfolded * (STRETCH / width as f64 + gathered);
+        let (tasks, products) = self.tasks();
+        let block = self.depth / problem.group_in() * self.channels * problem.group_out();
+        let across = match (self.form, self.pass) {
+            (Form::Unfolded, Pass::BackwardInput) if block * size_of::<f32>() > self.cached => {
+                batch * self.panels() as f64 * problem.len(Role::Weight) as f64
+            }
+            _ => 0.0,
+        };
+        let moves = unfolded * (STRETCH / width as f64 + gathered) + products as f64 * CALL + across;
         let tensors: usize = [Role::Input, Role::Weight, Role::Output].iter().map(|r| problem.len(*r)).sum();
         let sums = self.sums_len().unwrap_or(0) as f64;
         let bytes = 4.0 * (tensors as f64 + 2.0 * unfolded + 2.0 * sums);
         let launches = if sums > 0.0 { 2.0 } else { 1.0 };
-        Ok(Cost { product_flops, moves, bytes, launches, workspace, ..Cost::default() })
+        let cost = Cost { product_flops, moves, bytes, launches, workspace, ..Cost::default() };
+        Ok(cost.in_tasks(tasks, self.threads))
     }
+
+    /// Tasks of the pass and products of all of them.
+    fn tasks(&self) -> (usize, usize) {
+        let (batch, groups) = (self.problem.batch(), self.problem.groups());
+        match (self.form, self.pass) {
+            (Form::Linear, Pass::BackwardWeights) => {
+                let tasks = groups.saturating_mul(self.output_blocks().len());
+                (tasks, tasks)
+            }
+            (Form::Linear, _) => {
+                let tasks = groups.saturating_mul(self.image_blocks().len());
+                (tasks, tasks)
+            }
+            (Form::Unfolded, Pass::BackwardInput) => {
+                let tasks = batch * groups * self.channel_blocks().len();
+                (tasks, tasks.saturating_mul(self.panels()))
+            }
+            (_, Pass::BackwardWeights) => {
+                (self.parts, batch.saturating_mul(groups).saturating_mul(self.panels()))
+            }
+            _ => {
+                let tasks = batch.saturating_mul(groups).saturating_mul(self.panels());
+                (tasks, tasks)
+            }
+        }
+    }
+
+    /// Backward-input: the blocks of channels of an image and group.
+    fn channel_blocks(&self) -> Vec<Range<usize>> {
+        let group_in = self.problem.group_in();
+        divide(group_in, group_in.div_ceil(self.channels), self.channels)
+    }
+
+    /// [`Form::Linear`]: the blocks of images of a group, and in backward-weights those of output channels.
+    fn image_blocks(&self) -> Vec<Range<usize>> {
+        divide(self.problem.batch(), self.threads * TASKS_PER_THREAD / self.problem.groups().min(4), 16)
+    }
+
+    fn output_blocks(&self) -> Vec<Range<usize>> {
+        divide(self.problem.group_out(), (self.threads * TASKS_PER_THREAD).div_ceil(self.problem.groups()), 8)
+    }
+}
+
+/// `count` in about `parts` ranges of a multiple of `multiple`.
+fn divide(count: usize, parts: usize, multiple: usize) -> Vec<Range<usize>> {
+    let len = count.div_ceil(parts.max(1)).next_multiple_of(multiple);
+    (0..count.div_ceil(len)).map(|part| part * len..((part + 1) * len).min(count)).collect()
 }
 
 impl Form {

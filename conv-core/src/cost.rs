@@ -1,7 +1,7 @@
 //! Counted cost of an algorithm on a problem, and the fitted linear model that turns it into seconds.
 
 use std::collections::BTreeMap;
-use std::ops::{Add, Sub};
+use std::ops::{Add, Mul, Sub};
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,12 @@ pub struct Cost {
     pub transform_flops: f64,
     /// Real floating point operations in products, register tails included.
     pub product_flops: f64,
-    /// Values packed, gathered or stored one by one between registers and first-level cache.
+    /// Transform operations that threads without work have time for, see [`Cost::in_tasks`].
+    pub transform_idle: f64,
+    /// Product operations that threads without work have time for.
+    pub product_idle: f64,
+    /// Values packed, gathered or stored one by one, and what else each thread does besides operations, in units of
+    /// a value; threads without work included.
     pub moves: f64,
     /// Bytes read and written outside registers and first-level cache.
     pub bytes: f64,
@@ -30,12 +35,44 @@ impl Cost {
         self.transform_flops + self.product_flops
     }
 
+    /// The same work cut into equal tasks: where `threads` do not get equally many, those with fewer wait for the
+    /// others. Bytes do not: a thread alone has more of the memory's speed.
+    pub fn in_tasks(self, tasks: usize, threads: usize) -> Cost {
+        let spread = match (tasks, threads) {
+            (0, _) | (_, 0) => 1.0,
+            _ => tasks.div_ceil(threads) as f64 * threads as f64 / tasks as f64,
+        };
+        Cost {
+            transform_idle: self.transform_flops * spread - self.transform_flops,
+            product_idle: self.product_flops * spread - self.product_flops,
+            moves: self.moves * spread,
+            ..self
+        }
+    }
+
     /// What the linear model multiplies with [`Rates::values`], in the same order: transform and product operations
-    /// and moves of one of `threads` threads, bytes (each in 10⁹) and launches (in 10⁶).
+    /// and moves of one of `threads` threads, idle ones counted with the others, bytes (each in 10⁹) and launches
+    /// (in 10⁶).
     pub fn terms(&self, threads: usize) -> [f64; 5] {
         let of_one = |count: f64| count * 1e-9 / threads.max(1) as f64;
-        let [transform, product, moves] = [self.transform_flops, self.product_flops, self.moves].map(of_one);
+        let (transform, product) =
+            (self.transform_flops + self.transform_idle, self.product_flops + self.product_idle);
+        let [transform, product, moves] = [transform, product, self.moves].map(of_one);
         [transform, product, moves, self.bytes * 1e-9, self.launches * 1e-6]
+    }
+
+    /// Counts of both, the workspace aside.
+    fn zip(self, other: Cost, of: impl Fn(f64, f64) -> f64) -> Cost {
+        Cost {
+            transform_flops: of(self.transform_flops, other.transform_flops),
+            product_flops: of(self.product_flops, other.product_flops),
+            transform_idle: of(self.transform_idle, other.transform_idle),
+            product_idle: of(self.product_idle, other.product_idle),
+            moves: of(self.moves, other.moves),
+            bytes: of(self.bytes, other.bytes),
+            launches: of(self.launches, other.launches),
+            workspace: self.workspace,
+        }
     }
 }
 
@@ -44,14 +81,7 @@ impl Add for Cost {
 
     /// One after the other, in the same workspace.
     fn add(self, other: Cost) -> Cost {
-        Cost {
-            transform_flops: self.transform_flops + other.transform_flops,
-            product_flops: self.product_flops + other.product_flops,
-            moves: self.moves + other.moves,
-            bytes: self.bytes + other.bytes,
-            launches: self.launches + other.launches,
-            workspace: self.workspace.max(other.workspace),
-        }
+        Cost { workspace: self.workspace.max(other.workspace), ..self.zip(other, Add::add) }
     }
 }
 
@@ -60,14 +90,16 @@ impl Sub for Cost {
 
     /// Without work that is already done; the workspace stays.
     fn sub(self, done: Cost) -> Cost {
-        Cost {
-            transform_flops: self.transform_flops - done.transform_flops,
-            product_flops: self.product_flops - done.product_flops,
-            moves: self.moves - done.moves,
-            bytes: self.bytes - done.bytes,
-            launches: self.launches - done.launches,
-            workspace: self.workspace,
-        }
+        self.zip(done, Sub::sub)
+    }
+}
+
+impl Mul<f64> for Cost {
+    type Output = Cost;
+
+    /// So many times one after the other, in the same workspace.
+    fn mul(self, times: f64) -> Cost {
+        self.zip(self, |count, _| count * times)
     }
 }
 
@@ -205,10 +237,27 @@ mod tests {
             bytes: 1e9,
             launches: 3.0,
             workspace: 1 << 30,
+            ..Cost::default()
         };
         let seconds = model.seconds("direct", Pass::Forward, &cost, 2);
         approx::assert_abs_diff_eq!(seconds, 7.0 + 1.0 + 9.0 + 0.1 + 6e-6, epsilon = 1e-12);
         assert_eq!(model.seconds("direct", Pass::BackwardInput, &cost, 2), f64::INFINITY);
+    }
+
+    #[test]
+    fn threads_without_a_task_are_paid_for() {
+        let cost =
+            Cost { transform_flops: 6.0, product_flops: 9.0, moves: 3.0, bytes: 5.0, ..Cost::default() };
+        let uneven = cost.in_tasks(3, 2);
+        assert_eq!((uneven.transform_idle, uneven.product_idle, uneven.moves), (2.0, 3.0, 4.0));
+        assert_eq!((uneven.flops(), uneven.bytes), (15.0, 5.0));
+        approx::assert_relative_eq!(uneven.terms(2)[0], 4e-9);
+        assert_eq!(cost.in_tasks(1, 4).product_idle, 27.0);
+        for (tasks, threads) in [(4, 2), (0, 2), (2, 0), (7, 1)] {
+            assert_eq!(cost.in_tasks(tasks, threads), cost);
+        }
+        assert_eq!(uneven * 2.0, uneven + uneven);
+        assert_eq!(uneven + uneven - uneven, uneven);
     }
 
     #[test]

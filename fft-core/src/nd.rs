@@ -296,7 +296,7 @@ mod tests {
             let mut results = vec![with_simd(pulp::Scalar, &plan, &input)];
             #[cfg(target_arch = "x86_64")]
             results.extend(pulp::x86::V3::try_new().map(|v3| with_simd(v3, &plan, &input)));
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(all(target_arch = "x86_64", feature = "avx512"))]
             results.extend(pulp::x86::V4::try_new().map(|v4| with_simd(v4, &plan, &input)));
             for [transformed, back] in &results {
                 for (x, y) in results[0][0].iter().zip(transformed) {

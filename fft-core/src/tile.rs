@@ -36,6 +36,7 @@ pub(crate) fn dispatch(op: impl TileOp) {
 #[cfg(target_arch = "x86_64")]
 pub(crate) fn dispatch(op: impl TileOp) {
     match pulp::Arch::new() {
+        #[cfg(feature = "avx512")]
         pulp::Arch::V4(v4) => avx::run(*v4, op),
         pulp::Arch::V3(v3) => avx::run(v3, op),
         _ => op.run(Plain),

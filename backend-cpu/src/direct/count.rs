@@ -6,7 +6,8 @@
 //! the padding count.
 //!
 //! **Moves.** Each packed weight and each value gathered on its own is one, a vector stored
-//! [`STORED`], a chunk placed [`PLACED`], a run of backward-weights begun [`BEGUN`].
+//! [`STORED`], a chunk placed [`PLACED`], a tap listed for a chunk [`LISTED`], a tile of backward-weights begun and
+//! ended [`TILED`], a run of it begun [`BEGUN`].
 //!
 //! **Bytes.** Maps are read once for each register tile's channels, weights once a task, products are written
 //! once a pass and read again in all passes but the first.
@@ -15,11 +16,18 @@ use conv_core::{Axis, ConvProblem, Cost, Machine, Pass, Role};
 
 use super::maps::{self, CHUNKS, Maps, PACKED};
 use super::terms::MOST_TAPS;
-use super::weights::{self, WEIGHTS};
+use super::weights::{self, WEIGHTS, Weights};
 
 /// Moves that placing a chunk and storing one of its vectors take.
 const PLACED: f64 = 64.0;
 const STORED: f64 = 16.0;
+
+/// Moves that listing a tap for a chunk takes, where a tile has a list of its own: in chunks that are not full or
+/// rows that meet padding.
+const LISTED: f64 = 4.0;
+
+/// Moves that a tile of backward-weights takes besides its runs.
+const TILED: f64 = 512.0;
 
 /// Moves that beginning a run takes.
 const BEGUN: f64 = 64.0;
@@ -45,12 +53,13 @@ fn blocks(len: usize, most: usize) -> [(usize, f64); 2] {
 
 /// Cost of a pass of the merged problem.
 pub(super) fn cost(machine: &Machine, problem: &ConvProblem, pass: Pass) -> Cost {
-    let [flops, moves, bytes] = match pass {
-        Pass::BackwardWeights => weights_cost(machine, problem),
-        _ => maps_cost(machine, problem, pass),
+    let ([flops, moves, bytes], tasks) = match pass {
+        Pass::BackwardWeights => (weights_cost(machine, problem), Weights::new(machine, problem).tasks_len()),
+        _ => (maps_cost(machine, problem, pass), Maps::new(machine, problem, pass).tasks_len()),
     };
     let bytes = 4.0 * bytes;
-    Cost { product_flops: flops, moves, bytes, launches: 1.0, ..Cost::default() }
+    let cost = Cost { product_flops: flops, moves, bytes, launches: 1.0, ..Cost::default() };
+    cost.in_tasks(tasks, machine.threads)
 }
 
 /// Operations, moves and values of forward and backward-input.
@@ -83,12 +92,39 @@ fn maps_cost(machine: &Machine, problem: &ConvProblem, pass: Pass) -> [f64; 3] {
         let passes = (taps / MOST_TAPS as f64).ceil().max((terms / packed).ceil());
         let gathered = if !backward && volume[2].stride > 1 { steps * (vectors * lanes) as f64 } else { 0.0 };
         let stored = parts * count * chunks * passes;
+        let lists = listed_tiles(problem, pass, lanes, maps.pieces_len(), vectors)
+            .min((chunks / vectors as f64).ceil());
+        let channel_blocks = (terms / packed / (taps / MOST_TAPS as f64).ceil()).ceil();
+        let listed = parts * count * lists * taps * vectors as f64 * channel_blocks;
         total[0] += 2.0 * lanes as f64 * steps * slots(rows, vectors) as f64;
         total[1] += gathered + parts * count * terms * rows as f64 + stored * (PLACED + STORED * rows as f64);
+        total[1] += listed * LISTED;
         total[2] += count * source + parts * count * terms * rows as f64;
         total[2] += 2.0 * (passes - 1.0).max(0.0) * stored / passes.max(1.0) * (rows * lanes) as f64;
     }
     total
+}
+
+/// Tiles of a piece that list taps of their own: one a column of chunks and those of rows that meet padding; all
+/// where a column has fewer chunks than a tile.
+fn listed_tiles(problem: &ConvProblem, pass: Pass, lanes: usize, pieces: usize, vectors: usize) -> f64 {
+    let volume = problem.volume();
+    let targets = volume.map(|axis| match pass {
+        Pass::BackwardInput => axis.input.div_ceil(axis.stride),
+        _ => axis.output(),
+    });
+    let met = |axis: usize| {
+        let (padding, reach) = (volume[axis].padding, volume[axis].extent() - 1);
+        let edge = match pass {
+            Pass::BackwardInput => reach.saturating_sub(padding.0) + reach.saturating_sub(padding.1),
+            _ => padding.0 + padding.1,
+        };
+        targets[axis].saturating_sub(edge.div_ceil(volume[axis].stride)) as f64
+    };
+    let columns = targets[2].div_ceil(lanes) as f64;
+    let rows = targets[0] as f64 * targets[1] as f64 / pieces as f64;
+    let edge_rows = rows - met(0) * met(1) / pieces as f64;
+    if rows < vectors as f64 { f64::INFINITY } else { columns * (1.0 + (edge_rows / vectors as f64).ceil()) }
 }
 
 /// Operations, moves and values of backward-weights.
@@ -108,7 +144,7 @@ fn weights_cost(machine: &Machine, problem: &ConvProblem) -> [f64; 3] {
         let tiles = count * problem.groups() as f64 * row_len.div_ceil(width) as f64;
         let gathered = if problem.volume()[2].stride > 1 { ((rows + width) * lanes) as f64 } else { 0.0 };
         total[0] += 2.0 * lanes as f64 * tiles * steps * slots(rows, width) as f64;
-        total[1] += tiles * (runs * BEGUN + steps * gathered);
+        total[1] += tiles * (TILED + runs * BEGUN + steps * gathered);
         let read = rows * problem.points(Role::Output) + problem.points(Role::Input);
         total[2] += (tiles / weights::MOST_TILES as f64).ceil() * problem.batch() as f64 * read as f64;
     }

@@ -74,6 +74,11 @@ impl Maps {
         self.shapes[0][self.split].div_ceil(self.piece.saturating_mul(step))
     }
 
+    /// Tasks.
+    pub(super) fn tasks_len(&self) -> usize {
+        self.problem.batch() * self.problem.groups() * self.made.div_ceil(MOST_ROWS) * self.pieces_len()
+    }
+
     /// Computes the made maps; `bias` holds one value a made channel of all groups.
     pub(super) fn run(
         &self,

@@ -51,6 +51,11 @@ impl Weights {
         Weights { problem: *problem, blocks, row_len, width }
     }
 
+    /// Tasks.
+    pub(super) fn tasks_len(&self) -> usize {
+        self.problem.groups() * self.blocks * self.row_len.div_ceil(self.width)
+    }
+
     /// Computes the weight gradient.
     pub(super) fn run(&self, input: &[f32], grad_output: &[f32], out: &mut [f32]) {
         let Weights { problem, blocks, row_len, width } = *self;

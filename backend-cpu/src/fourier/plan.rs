@@ -4,7 +4,7 @@
 //! maps of all its units behind each other: `[frequency block][unit][channel][phase][re 16 | im 16]`. So the
 //! product at one block is a matrix product over maps whose every element is a vector of 16 frequencies.
 
-use std::ops::Range;
+use std::ops::{Add, Range};
 
 use conv_core::fourier::{Tiling, meets};
 use conv_core::{ConvProblem, Cost, Machine, Pass, Role, Unsupported};
@@ -14,10 +14,16 @@ use fft_core::{COMPLEX_POINT, LANES, RealFft};
 const GROUP_CACHE_SHARE: usize = 2;
 
 /// Tasks a thread should find, so that threads end together.
-pub(crate) const TASKS_PER_THREAD: usize = 4;
+const TASKS_PER_THREAD: usize = 4;
 
 /// Groups whose lane blocks are counted one by one; more are taken to be like them.
 const COUNTED_GROUPS: usize = 8;
+
+/// Moves that gathering or scattering one row of a map takes.
+const ROW: f64 = 64.0;
+
+/// Moves of a value that passes through the second-level cache: 2 for a vector of 16.
+const PASSED: f64 = 1.0 / 8.0;
 
 /// The maps of one tensor in one group of units, numbered as they lie in the spectra.
 #[derive(Clone, Debug)]
@@ -101,6 +107,8 @@ pub(crate) struct Plan {
     /// Units whose spectra are held at the same time.
     pub(crate) group: usize,
     pub(crate) threads: usize,
+    /// Bytes of second-level cache.
+    cached: usize,
     /// Points and frequencies of one transform.
     points: usize,
     frequencies: usize,
@@ -129,7 +137,9 @@ impl Plan {
         let points = rows.checked_mul(c).ok_or_else(too_large)?;
         let frequencies = rows.checked_mul(c / 2 + 1).ok_or_else(too_large)?;
         let threads = machine.threads.max(1);
-        let mut plan = Plan { problem: *problem, pass, tiling, group: 1, threads, points, frequencies };
+        let cached = machine.caches[1];
+        let mut plan =
+            Plan { problem: *problem, pass, tiling, group: 1, threads, cached, points, frequencies };
         let units = problem.batch().checked_mul(tiling.tile_count()).ok_or_else(too_large)?;
         plan.group = if whole { units } else { plan.group_units(machine).min(units) };
         let maps = [Role::Input, Role::Weight, Role::Output].map(|role| plan.maps_f64(role));
@@ -187,31 +197,32 @@ impl Plan {
         maps.planes().len().div_ceil(tasks)
     }
 
-    /// Blocks of 16 maps that the forward transforms of this tensor take.
-    fn forward_blocks(&self, role: Role) -> f64 {
-        let of_group = |units| self.maps(role, units).count().div_ceil(LANES) as f64;
-        let (units, group) = (self.units(), self.group);
-        match role {
-            Role::Weight => of_group(0..1),
-            _ => of_group(0..group) * (units / group) as f64 + of_group(0..units % group),
-        }
+    /// Parts that the rows of the product at one block of frequencies are divided into, a task each.
+    pub(crate) fn row_parts(&self, rows: usize) -> usize {
+        (self.threads * TASKS_PER_THREAD).div_ceil(self.blocks()).min(rows)
     }
 
-    /// Blocks of 16 maps that the inverse transforms of this tensor take: tasks do not share any.
-    fn inverse_blocks(&self, role: Role) -> f64 {
-        let of_group = |units| {
-            let maps = self.maps(role, units);
-            let (planes, block) = (maps.planes(), self.planes_per_task(&maps));
-            let of_task =
-                |first: usize| maps.count_of(first..(first + block).min(planes.end)).div_ceil(LANES);
-            planes.clone().step_by(block).map(of_task).sum::<usize>()
-        };
-        if role == Role::Weight {
-            return of_group(0..1) as f64;
+    /// Lane blocks of a group's transforms of this tensor, and tasks they are done in: in the inverse transform,
+    /// where tasks write planes, no block is shared by two tasks.
+    fn lane_blocks(&self, role: Role, maps: &Maps) -> [usize; 2] {
+        if role != self.pass.roles()[2] {
+            return [maps.count().div_ceil(LANES); 2];
         }
-        let groups = self.units().div_ceil(self.group);
-        let counted: usize = self.groups().take(COUNTED_GROUPS).map(of_group).sum();
-        counted as f64 * groups as f64 / groups.min(COUNTED_GROUPS) as f64
+        let (planes, block) = (maps.planes(), self.planes_per_task(maps));
+        let of_task = |first: usize| maps.count_of(first..(first + block).min(planes.end)).div_ceil(LANES);
+        [planes.clone().step_by(block).map(of_task).sum(), planes.len().div_ceil(block)]
+    }
+
+    /// The sum over all groups of what one takes; the weights are in one group.
+    fn over_groups(&self, role: Role, of_group: impl Fn(Range<usize>) -> Cost) -> Cost {
+        if role == Role::Weight {
+            return of_group(0..1);
+        }
+        let (whole, rest) = (self.units() / self.group, self.units() % self.group);
+        let counted = whole.min(COUNTED_GROUPS);
+        let groups = self.groups().take(counted).map(&of_group);
+        let all = groups.fold(Cost::default(), Add::add) * (whole as f64 / counted as f64);
+        if rest == 0 { all } else { all + of_group(self.units() - rest..self.units()) }
     }
 
     /// Blocks of 16 frequencies of one map.
@@ -238,20 +249,33 @@ impl Plan {
     }
 
     /// What transforming this tensor once takes, over all units: the flops of whole lane blocks, the tensor
-    /// read or written once and its spectra once.
+    /// read or written once and its spectra once. Moves are [`ROW`] for each row of a map, gathered or scattered by
+    /// itself, and a value's part of a vector where lane blocks are too large for the second-level cache and pass
+    /// through it for every axis.
     pub(crate) fn transform_cost(&self, role: Role) -> Cost {
         let (span, shape) = (self.tiling.span(role), self.tiling.shape());
-        let groups = if role == Role::Weight { 1.0 } else { self.units().div_ceil(self.group) as f64 };
-        let (flops, blocks) = if role == self.pass.roles()[2] {
-            (RealFft::inverse_flops(&shape, &span), self.inverse_blocks(role))
+        let flops = if role == self.pass.roles()[2] {
+            RealFft::inverse_flops(&shape, &span)
         } else {
-            let ends = span.map(|span| span.end);
-            (RealFft::forward_flops(&shape, &ends), self.forward_blocks(role))
+            RealFft::forward_flops(&shape, &span.clone().map(|span| span.end))
         };
-        let spectra = self.maps_f64(role) * groups * (self.blocks() * COMPLEX_POINT) as f64;
-        let bytes = 4.0 * (self.problem.len(role) as f64 + spectra);
-        let transform_flops = flops.unwrap_or(0) as f64 * LANES as f64 * blocks;
-        Cost { transform_flops, bytes, launches: groups, ..Cost::default() }
+        let block_flops = flops.unwrap_or(0) as f64 * LANES as f64;
+        let rows = (span[0].len() * span[1].len()) as f64;
+        let block_values = (self.points * LANES + self.frequencies * COMPLEX_POINT) as f64;
+        let axes = shape.iter().filter(|points| **points > 1).count() as f64;
+        let passing = if block_values * 4.0 > self.cached as f64 { block_values * axes } else { 0.0 };
+        let spectrum = (self.blocks() * COMPLEX_POINT) as f64;
+        let all = self.over_groups(role, |units| {
+            let maps = self.maps(role, units);
+            let [blocks, tasks] = self.lane_blocks(role, &maps);
+            let count = maps.count() as f64;
+            let transform_flops = block_flops * blocks as f64;
+            let moves = count * rows * ROW + blocks as f64 * passing * PASSED;
+            let bytes = 4.0 * count * spectrum;
+            let cost = Cost { transform_flops, moves, bytes, launches: 1.0, ..Cost::default() };
+            cost.in_tasks(tasks, self.threads)
+        });
+        Cost { bytes: all.bytes + 4.0 * self.problem.len(role) as f64, ..all }
     }
 
     /// What the products take: 8 operations for each complex multiply-add of the stored frequencies, their
@@ -263,7 +287,12 @@ impl Plan {
         let groups = self.units().div_ceil(self.group) as f64;
         let values = |role| self.maps_f64(role) * (self.blocks() * COMPLEX_POINT) as f64 * groups;
         let bytes = 4.0 * [Role::Input, Role::Weight, Role::Output].map(values).iter().sum::<f64>();
-        Cost { product_flops, bytes, launches: groups, ..Cost::default() }
+        let cost = Cost { product_flops, bytes, launches: groups, ..Cost::default() };
+        let rows = match self.pass {
+            Pass::BackwardWeights => self.problem.out_channels(),
+            _ => self.group,
+        };
+        cost.in_tasks(self.blocks() * self.row_parts(rows), self.threads)
     }
 
     /// The counted cost of the pass.

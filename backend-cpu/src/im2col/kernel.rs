@@ -49,12 +49,6 @@ struct Run<'a> {
     out: &'a mut [f32],
 }
 
-/// `count` in about `parts` ranges of a multiple of `multiple`.
-fn divide(count: usize, parts: usize, multiple: usize) -> Vec<Range<usize>> {
-    let len = count.div_ceil(parts.max(1)).next_multiple_of(multiple);
-    (0..count.div_ceil(len)).map(|part| part * len..((part + 1) * len).min(count)).collect()
-}
-
 impl Plan {
     fn channels(&self) -> [usize; 3] {
         [self.problem.groups(), self.problem.group_in(), self.problem.group_out()]
@@ -170,7 +164,7 @@ impl Run<'_> {
         let [groups, group_in, group_out] = plan.channels();
         let size = plan.problem.points(Role::Input);
         let kernel = plan.depth / group_in;
-        let blocks = divide(group_in, group_in.div_ceil(plan.channels), plan.channels);
+        let blocks = plan.channel_blocks();
         let of_task = |task: usize| (task / blocks.len(), &blocks[task % blocks.len()]);
         let range = |task| {
             let (index, block) = of_task(task);
@@ -222,7 +216,7 @@ impl Run<'_> {
     fn linear_forward(self, bias: Option<&[f32]>, relu: bool) {
         let Run { plan, lhs: input, rhs: weights, out } = self;
         let [groups, group_in, group_out] = plan.channels();
-        let images = divide(plan.problem.batch(), plan.threads * TASKS_PER_THREAD / groups.min(4), 16);
+        let images = plan.image_blocks();
         let columns: Vec<_> = (0..groups).map(|group| plan.planes(group, group_out)).collect();
         for_each_rectangle(
             out,
@@ -251,7 +245,7 @@ impl Run<'_> {
     fn linear_backward_input(self) {
         let Run { plan, lhs: grad_output, rhs: weights, out } = self;
         let [groups, group_in, group_out] = plan.channels();
-        let images = divide(plan.problem.batch(), plan.threads * TASKS_PER_THREAD / groups.min(4), 16);
+        let images = plan.image_blocks();
         let columns: Vec<_> = (0..groups).map(|group| plan.planes(group, group_in)).collect();
         for_each_rectangle(
             out,
@@ -273,7 +267,7 @@ impl Run<'_> {
         let Run { plan, lhs: input, rhs: grad_output, out } = self;
         let [groups, group_in, group_out] = plan.channels();
         let batch = plan.problem.batch();
-        let blocks = divide(group_out, (plan.threads * TASKS_PER_THREAD).div_ceil(groups), 8);
+        let blocks = plan.output_blocks();
         let of_task = |task: usize| (task / blocks.len(), &blocks[task % blocks.len()]);
         let range = |task| {
             let (group, block) = of_task(task);

@@ -11,11 +11,16 @@ use crate::bench::summary::Regret;
 /// Rates by algorithm and pass, as in a cost table.
 pub(crate) type Table = BTreeMap<String, BTreeMap<String, Rates>>;
 
+/// Solutions of the linear problem after which rates no longer change in the digits that are kept.
+const ROUNDS: usize = 20;
+
 /// Fits every algorithm and pass.
 ///
-/// Minimizes `Σ w (predicted / measured - 1)²`, where `w = (best / measured)² √measured`, with `best` the time of the
+/// Minimizes `Σ w log²(predicted / measured)`, where `w = (best / measured)² ∜measured`, with `best` the time of the
 /// fastest algorithm on the same problem and pass: a choice hangs on those that come close to the best, and long times
-/// cost more than short ones.
+/// cost more than short ones. Logarithms, since squares of relative errors are least for predictions that are too low,
+/// the more so the less an algorithm is linear. Solved by linear problems one after the other, each weighted so that
+/// its errors count as their logarithms did in the one before.
 pub(crate) fn fit(samples: &[&Sample]) -> Table {
     let best = best_of_cells(samples);
     let mut rows: BTreeMap<(&str, &str), Vec<&Sample>> = BTreeMap::new();
@@ -24,19 +29,39 @@ pub(crate) fn fit(samples: &[&Sample]) -> Table {
     }
     let mut table = Table::new();
     for ((algorithm, pass), samples) in rows {
-        let weight = |sample: &Sample| best[&sample.cell()] * sample.seconds().powf(0.25 - 2.0);
-        let mut terms = Array2::zeros((samples.len(), 5));
-        let mut target = Array1::zeros(samples.len());
-        for (row, sample) in samples.iter().enumerate() {
-            let weight = weight(sample);
-            sample.terms().iter().enumerate().for_each(|(i, term)| terms[[row, i]] = weight * term);
-            target[row] = weight * sample.seconds();
+        let weight = |sample: &Sample| {
+            (best[&sample.cell()] / sample.seconds()).powi(2) * sample.seconds().sqrt()
+                / sample.seconds().powi(2)
+        };
+        let mut rates = least_squares(&samples, weight);
+        for _ in 0..ROUNDS {
+            let ratio = |sample: &Sample| sample.predicted(&rates) / sample.seconds();
+            rates = least_squares(&samples, |sample| weight(sample) * as_logarithm(ratio(sample)));
         }
-        let (rates, _) = nnls::nnls(terms.view(), target.view());
-        let rates = Rates::from_values(std::array::from_fn(|i| four_digits(rates[i])));
+        let rates = Rates::from_values(rates.values().map(four_digits));
         table.entry(algorithm.into()).or_default().insert(pass.into(), rates);
     }
     table
+}
+
+/// Rates of least `Σ weight (predicted - measured)²`, none negative.
+fn least_squares(samples: &[&Sample], weight: impl Fn(&Sample) -> f64) -> Rates {
+    let mut terms = Array2::zeros((samples.len(), 5));
+    let mut target = Array1::zeros(samples.len());
+    for (row, sample) in samples.iter().enumerate() {
+        let weight = weight(sample).sqrt();
+        sample.terms().iter().enumerate().for_each(|(i, term)| terms[[row, i]] = weight * term);
+        target[row] = weight * sample.seconds();
+    }
+    let (rates, _) = nnls::nnls(terms.view(), target.view());
+    Rates::from_values(std::array::from_fn(|i| rates[i]))
+}
+
+/// The weight of a squared relative error that gives it the derivative of the squared logarithm of the ratio:
+/// `log(ratio) / (ratio (ratio - 1))`, for ratios from 0.1 to 10, the nearest of those for others.
+fn as_logarithm(ratio: f64) -> f64 {
+    let ratio = ratio.clamp(0.1, 10.0);
+    if (ratio - 1.0).abs() < 1e-6 { 1.0 } else { ratio.ln() / (ratio - 1.0) / ratio }
 }
 
 /// As much as a rate can be trusted, and no more to read.
@@ -97,6 +122,20 @@ mod tests {
         approx::assert_relative_eq!(rates.bytes, 0.1, max_relative = 5e-2);
         assert!(rates.transform == 0.0 && rates.moves == 0.0);
         assert_eq!(regret(&samples, &table).total, 0.0);
+    }
+
+    #[test]
+    fn errors_to_both_sides_are_alike() {
+        let cost = Cost { product_flops: 2e9, ..Cost::default() };
+        let sample = |problem: &str, seconds: f64| {
+            Sample::new([problem.into(), "forward".into(), "direct".into()], 2, seconds, &cost)
+        };
+        let (half, double) = (sample("half", 0.5), sample("double", 2.0));
+        let rate = fit(&[&half, &double])["direct"]["forward"].product;
+        // Weights are ∜seconds: log rate = (∜0.5 log 0.5 + ∜2 log 2) / (∜0.5 + ∜2).
+        let (short, long) = (0.5f64.powf(0.25), 2f64.powf(0.25));
+        let expected = (2f64.ln() * (long - short) / (long + short)).exp();
+        approx::assert_relative_eq!(rate, expected, max_relative = 1e-3);
     }
 
     #[test]

@@ -67,11 +67,11 @@ fn any(random: &mut StdRng) -> Option<ConvProblem> {
     let dilation = *[1, 1, 1, 1, 1, 2].choose(random)?;
     let padding = if random.random_bool(0.5) { kernel / 2 * dilation } else { 0 };
     let axis = Axis::new(input, kernel).stride(stride).padding(padding, padding).dilation(dilation);
-    let (batch, channels) = (even(random, 1, 64), even(random, 1, 256));
+    let (batch, channels) = (even(random, 1, 64), even(random, 1, 512));
     let (cin, cout, groups) = match random.random_range(0..6) {
         0 => (channels, channels, channels),
         1 => (channels.next_multiple_of(4), channels.next_multiple_of(4), 4),
-        _ => (channels, even(random, 1, 256), 1),
+        _ => (channels, even(random, 1, 512), 1),
     };
     ConvProblem::new(batch, cin, cout, groups, &vec![axis; rank]).ok()
 }

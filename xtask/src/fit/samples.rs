@@ -19,6 +19,8 @@ pub(crate) struct Sample {
     pub(crate) median_ms: f64,
     transform_flops: f64,
     product_flops: f64,
+    transform_idle: f64,
+    product_idle: f64,
     moves: f64,
     bytes: f64,
     launches: f64,
@@ -31,7 +33,9 @@ impl Sample {
         seconds: f64,
         cost: &Cost,
     ) -> Self {
-        let Cost { transform_flops, product_flops, moves, bytes, launches, .. } = *cost;
+        let Cost {
+            transform_flops, product_flops, transform_idle, product_idle, moves, bytes, launches, ..
+        } = *cost;
         let median_ms = (seconds * 1e9).round() / 1e6;
         Sample {
             problem,
@@ -41,6 +45,8 @@ impl Sample {
             median_ms,
             transform_flops,
             product_flops,
+            transform_idle,
+            product_idle,
             moves,
             bytes,
             launches,
@@ -49,8 +55,26 @@ impl Sample {
 
     /// The terms of the linear model.
     pub(crate) fn terms(&self) -> [f64; 5] {
-        let Sample { transform_flops, product_flops, moves, bytes, launches, .. } = *self;
-        let cost = Cost { transform_flops, product_flops, moves, bytes, launches, workspace: 0 };
+        let Sample {
+            transform_flops,
+            product_flops,
+            transform_idle,
+            product_idle,
+            moves,
+            bytes,
+            launches,
+            ..
+        } = *self;
+        let cost = Cost {
+            transform_flops,
+            product_flops,
+            transform_idle,
+            product_idle,
+            moves,
+            bytes,
+            launches,
+            workspace: 0,
+        };
         cost.terms(self.threads)
     }
 
