@@ -12,7 +12,10 @@ use hardware::Hardware;
 
 /// The library's tables, one line each. A name is a class of machine ([`Hardware::class`]), or a class and
 /// more after a dash; of one class, the first serves processors that have no table.
-static TABLES: &[(&str, &str)] = &[("x86-avx512", include_str!("../machines/x86-avx512.toml"))];
+static TABLES: &[(&str, &str)] = &[
+    ("x86-avx512", include_str!("../machines/x86-avx512.toml")),
+    ("x86-avx2", include_str!("../machines/x86-avx2.toml")),
+];
 
 /// The machine this program runs on, with as many threads as the current rayon pool. Looked at once per
 /// process.
@@ -118,7 +121,8 @@ mod tests {
     fn the_librarys_table_is_of_this_processor_or_the_nearest() {
         assert_eq!(find_table(XEON, "x86-avx512", None).1, TableSource::Committed);
         // The same name with other instructions is another machine.
-        assert_eq!(find_table(XEON, "x86-avx2", None).1, TableSource::Nearest);
+        let [wide, narrow] = ["x86-avx512", "x86-avx2"].map(|class| find_table(XEON, class, None).0);
+        assert_ne!(wide.rates, narrow.rates);
         let (model, source) = find_table("Abacus", "x86-avx512", None);
         assert_eq!((model.processor.as_str(), source), (XEON, TableSource::Nearest));
         assert_eq!(find_table("Abacus", "riscv64", None).1, TableSource::Nearest);

@@ -54,6 +54,9 @@ pub struct AxisTiling {
     owner: Owner,
 }
 
+/// Times that a point may be transformed along an axis because tiles overlap.
+const MOST_OVERLAP: usize = 8;
+
 /// What the tiles divide among them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Owner {
@@ -240,8 +243,8 @@ impl Tiling {
         })
     }
 
-    /// Tiles of `lengths` points along the axes where that saves something; whole along the others, with
-    /// `length` as in [`Tiling::whole`]. `None` where no axis is cut.
+    /// Tiles of `tile` points along the axes where that saves something and a tile owns an eighth of its points;
+    /// whole along the others, with `length` as in [`Tiling::whole`]. `None` where no axis is cut.
     pub fn tiled(
         problem: &ConvProblem,
         pass: Pass,
@@ -251,7 +254,9 @@ impl Tiling {
         let tiling = Self::from_axes(problem, |index, axis| {
             let whole = length(index, AxisTiling::whole_length(axis))?;
             let whole = AxisTiling::whole(axis, whole)?;
-            let tiled = AxisTiling::tiled(axis, pass, tile).filter(|_| tile < whole.length);
+            let tiled = AxisTiling::tiled(axis, pass, tile);
+            let tiled =
+                tiled.filter(|tiled| tile < whole.length && tiled.owned >= tile.div_ceil(MOST_OVERLAP));
             Some(tiled.unwrap_or(whole))
         })?;
         tiling.axes.iter().any(|axis| axis.owner != Owner::Whole).then_some(tiling)
@@ -443,5 +448,12 @@ mod tests {
     #[test]
     fn a_tile_shorter_than_the_kernel_owns_nothing() {
         assert!(AxisTiling::tiled(&Axis::new(56, 31), Pass::Forward, 30).is_none());
+    }
+
+    #[test]
+    fn tiles_that_hardly_own_anything_are_not_cut() {
+        let problem: ConvProblem = "n1 c1 o1 i300 k57".parse().unwrap();
+        let cut = |tile| Tiling::tiled(&problem, Pass::Forward, tile, |_, least| Some(least)).is_some();
+        assert!(cut(64) && !cut(63) && cut(299) && !cut(300));
     }
 }

@@ -19,5 +19,5 @@ pub mod train;
 
 pub use common::{BackendName, Common};
 pub use failure::Failure;
-pub use program::{Program, exit, main, run, start};
+pub use program::{Program, exit, main, run, show_warnings, start};
 pub use tensor::Tensor;

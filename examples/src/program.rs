@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use conv_core::Ops;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::{Common, Failure, dispatch};
 
@@ -22,7 +23,14 @@ pub trait Program: clap::Parser + Send {
 
 /// Runs a program as this process.
 pub fn main<P: Program>() -> ExitCode {
+    show_warnings();
     exit(start::<P>(std::env::args_os(), &mut io::stdout()))
+}
+
+/// From here on the library's warnings appear on stderr, such as a file in the cache folder that cannot be used.
+pub fn show_warnings() {
+    let to_stderr = tracing_subscriber::fmt().with_writer(io::stderr).without_time().with_target(false);
+    to_stderr.with_max_level(LevelFilter::WARN).init();
 }
 
 /// The exit code of a program that ended so, its message on stderr.

@@ -62,6 +62,17 @@ fn files(folder: &Path) -> Vec<(String, String)> {
 }
 
 #[test]
+fn a_file_of_the_cache_that_cannot_be_used_is_a_warning() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = fit(folder.path(), "garbage");
+    let (code, out, err) = output(&mut cached("explain", &["n1 c1 o1 i8 k3"], folder.path()));
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.contains("pick") && err.lines().count() == 1, "{err}");
+    assert!(err.contains("WARN") && err.contains("fitted cost table ignored"), "{err}");
+    assert!(err.contains(&path.display().to_string()), "{err}");
+}
+
+#[test]
 fn help_is_on_stdout_and_bad_flags_are_on_stderr() {
     for name in ["convolve", "explain", "train"] {
         let (code, out, err) = run(name, &["--help"]);

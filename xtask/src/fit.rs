@@ -82,6 +82,12 @@ impl Program for Fit {
     }
 
     fn run<B: Ops>(self, backend: B, out: &mut (dyn Write + Send)) -> Result<(), Failure> {
+        if self.common.policy() != Policy::Predicted {
+            let found = &self.common.algorithm;
+            let reason =
+                format!("--algorithm: expected auto (a fit measures every algorithm), found {found}");
+            return Err(Failure::Bad(reason));
+        }
         let (table, samples) = self.files(backend.name())?;
         let mut samples = Samples::open(&samples)?;
         self.measure(&backend, &mut samples)?;
@@ -178,7 +184,7 @@ impl Fit {
         let mut ours = ours.collect::<Result<Vec<_>, _>>()?;
         let mut candidates: Vec<&mut dyn Candidate> = Vec::new();
         candidates.extend(ours.iter_mut().map(|ours| ours as &mut dyn Candidate));
-        let times = take_turns(&mut candidates, self.seconds)?;
+        let times = take_turns(&mut candidates, self.seconds).into_iter().collect::<Result<Vec<_>, _>>()?;
         let sample = |(way, times): (&crate::bench::ours::Way, &crate::bench::turns::Times)| {
             let words = [problem.to_string(), pass.name().into(), way.name.clone()];
             Some(Sample::new(words, backend.machine().threads, times.median(), &cost(&way.name)?))

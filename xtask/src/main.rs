@@ -27,6 +27,7 @@ enum Task {
 }
 
 fn main() -> ExitCode {
+    examples::show_warnings();
     match Task::parse() {
         Task::Bench(bench) => examples::exit(examples::run(bench, &mut io::stdout())),
         Task::Fit(fit) => examples::exit(examples::run(fit, &mut io::stdout())),

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::rc::Rc;
 
 use conv_core::testing::tolerance;
-use conv_core::{Backend, NamedProblem, Policy};
+use conv_core::{Backend, ConvProblem, NamedProblem, Policy};
 use examples::Failure;
 
 use super::cases::Work;
@@ -74,34 +74,14 @@ pub(crate) fn measure<B: Backend>(
         false => Vec::new(),
     };
 
-    let mut times: Vec<Times> = Vec::new();
-    let mut peer_times: Vec<(PeerName, Times)> = Vec::new();
-    let mut first = true;
-    for group in groups(&settings.peers) {
-        let mut taking: Vec<usize> = Vec::new();
-        if let Some(peer) = group {
-            for (index, worker) in workers.iter_mut().enumerate() {
-                match worker.prepare(convolution(peer, problem, name)) {
-                    Ok(()) => taking.push(index),
-                    Err(failure) => found.notes.push(format!("{}: {failure}", peer.name())),
-                }
-            }
+    for (pass, reference) in work.passes().iter().zip(&references) {
+        let (known, all) = reference.known();
+        if known < all {
+            found.notes.push(format!("{pass}: {known} of {all} values checked"));
         }
-        let mut candidates: Vec<&mut dyn Candidate> = Vec::new();
-        if first {
-            candidates.extend(ours.iter_mut().map(|ours| ours as &mut dyn Candidate));
-        }
-        let takes_part = |(index, _): &(usize, _)| taking.contains(index);
-        let workers = workers.iter_mut().enumerate().filter(takes_part);
-        candidates.extend(workers.map(|(_, worker)| worker as &mut dyn Candidate));
-        let mut taken = take_turns(&mut candidates, settings.seconds)?.into_iter();
-        if first {
-            times = taken.by_ref().take(ways.len()).collect();
-        }
-        peer_times.extend(group.zip(faster(taken)));
-        first = false;
     }
-
+    let Taken { times, peer_times } =
+        take_all(&mut ours, problem, name, settings, workers, &mut found.notes)?;
     let row = |algorithm: &str, chosen, times: &Times| {
         let words = [&named.name, &problem.to_string(), name, backend.name(), algorithm];
         Row::new(words, chosen, times, problem.multiply_adds() * work.passes().len() as f64)
@@ -130,14 +110,56 @@ pub(crate) fn measure<B: Backend>(
     Ok(found)
 }
 
+/// Times of ours in their order, and of the peers.
+struct Taken {
+    times: Vec<Times>,
+    peer_times: Vec<(PeerName, Times)>,
+}
+
+/// Times of ours, and of each peer its faster worker's; ours take turns with the first peer. What a peer cannot do is
+/// a note.
+fn take_all<B: Backend>(
+    ours: &mut [Ours<'_, B>],
+    problem: &ConvProblem,
+    pass: &str,
+    settings: &Settings,
+    workers: &mut [Worker],
+    notes: &mut Vec<String>,
+) -> Result<Taken, Failure> {
+    let mut times: Vec<Times> = Vec::new();
+    let mut peer_times: Vec<(PeerName, Times)> = Vec::new();
+    for (number, group) in groups(&settings.peers).into_iter().enumerate() {
+        let mut candidates: Vec<&mut dyn Candidate> = Vec::new();
+        let own = if number == 0 { ours.len() } else { 0 };
+        candidates.extend(ours[..own].iter_mut().map(|ours| ours as &mut dyn Candidate));
+        if let Some(peer) = group {
+            for worker in workers.iter_mut() {
+                match worker.prepare(convolution(peer, problem, pass)) {
+                    Ok(()) => candidates.push(worker),
+                    Err(failure) => notes.push(format!("{}: {failure}", peer.name())),
+                }
+            }
+        }
+        let mut taken = take_turns(&mut candidates, settings.seconds).into_iter();
+        times.extend(taken.by_ref().take(own).collect::<Result<Vec<_>, _>>()?);
+        peer_times.extend(group.zip(faster(taken, notes)));
+    }
+    Ok(Taken { times, peer_times })
+}
+
 /// The peers one after the other, the first of them in turn with ours; once without where there is none.
 fn groups(peers: &[PeerName]) -> Vec<Option<PeerName>> {
     if peers.is_empty() { vec![None] } else { peers.iter().copied().map(Some).collect() }
 }
 
-/// The one of least median.
-pub(crate) fn faster(times: impl Iterator<Item = Times>) -> Option<Times> {
-    times.min_by(|a, b| a.median().total_cmp(&b.median()))
+/// The one of least median; failures are notes.
+pub(crate) fn faster(
+    times: impl Iterator<Item = Result<Times, Failure>>,
+    notes: &mut Vec<String>,
+) -> Option<Times> {
+    let (times, failures): (Vec<_>, Vec<_>) = times.partition(Result::is_ok);
+    notes.extend(failures.into_iter().filter_map(Result::err).map(|failure| failure.to_string()));
+    times.into_iter().flatten().min_by(|a, b| a.median().total_cmp(&b.median()))
 }
 
 impl Measured {

@@ -237,7 +237,7 @@ pub(crate) fn measure<B: Ops>(
     let mut candidates: Vec<&mut dyn Candidate> = Vec::new();
     candidates.extend(ours.iter_mut().map(|(_, training)| training as &mut dyn Candidate));
     candidates.extend(ready.into_iter().map(|worker| worker as &mut dyn Candidate));
-    let mut times = take_turns(&mut candidates, settings.seconds)?.into_iter();
+    let mut times = take_turns(&mut candidates, settings.seconds).into_iter();
 
     let backend = engine.borrow().backend().name().to_string();
     let row = |algorithm: &str, chosen, times: &Times| {
@@ -246,10 +246,11 @@ pub(crate) fn measure<B: Ops>(
         Row::new(words, chosen, times, net.multiply_adds())
     };
     for (index, ((name, _), times)) in ours.iter().zip(times.by_ref()).enumerate() {
+        let times = times?;
         let workspace_mib = Some(engine.borrow().workspace_bytes() as f64 / f64::from(1 << 20));
         found.add(Row { workspace_mib, ..row(name, index == 0, &times) }, &times);
     }
-    if let Some(times) = faster(times) {
+    if let Some(times) = faster(times, &mut found.notes) {
         found.add(row(PeerName::Pytorch.name(), false, &times), &times);
     }
     Ok(found)

@@ -205,6 +205,12 @@ impl<'a, B: Backend> Ours<'a, B> {
     }
 }
 
+/// Multiply-adds of a problem whose every value is computed to check a pass; beyond, [`SAMPLE`] of them are.
+const CHECKED_WHOLE: f64 = 3e9;
+
+/// Values that are computed to check a pass of a larger problem.
+const SAMPLE: usize = 4096;
+
 /// What each pass of `work` should give.
 ///
 /// # Errors
@@ -216,7 +222,11 @@ pub(crate) fn references<B: Backend>(
 ) -> Result<Vec<Reference>, Failure> {
     let reference = |pass: &Pass| {
         let [left, right, _] = pass.roles().map(index);
-        Ok(Reference::new(problem, *pass, &tensors.host[left], &tensors.host[right])?)
+        let (lhs, rhs) = (&tensors.host[left], &tensors.host[right]);
+        Ok(match problem.multiply_adds() <= CHECKED_WHOLE {
+            true => Reference::new(problem, *pass, lhs, rhs)?,
+            false => Reference::of_sample(problem, *pass, lhs, rhs, SAMPLE)?,
+        })
     };
     work.passes().iter().map(reference).collect()
 }

@@ -12,8 +12,11 @@ use super::turns::Candidate;
 /// The worker's program.
 const SCRIPT: &str = include_str!("peer.py");
 
+/// Variables set for a worker.
+type Environment = &'static [(&'static str, &'static str)];
+
 /// Environments a worker is started in: glibc's allocator as it is, and one that keeps what it has.
-const ALLOCATORS: [&[(&str, &str)]; 2] =
+const ALLOCATORS: [Environment; 2] =
     [&[], &[("MALLOC_MMAP_THRESHOLD_", "68719476736"), ("MALLOC_TRIM_THRESHOLD_", "68719476736")]];
 
 /// `--peer`.
@@ -36,6 +39,9 @@ impl PeerName {
 
 /// A worker process.
 pub(crate) struct Worker {
+    backend: String,
+    threads: usize,
+    environment: Environment,
     child: Child,
     requests: ChildStdin,
     answers: BufReader<ChildStdout>,
@@ -58,7 +64,7 @@ pub(crate) fn start(backend: &str, threads: usize) -> Result<Vec<Worker>, Failur
 }
 
 impl Worker {
-    fn start(backend: &str, threads: usize, environment: &[(&str, &str)]) -> Result<Self, Failure> {
+    fn start(backend: &str, threads: usize, environment: Environment) -> Result<Self, Failure> {
         let mut command = Command::new("python3");
         command.args(["-c", SCRIPT, backend, &threads.to_string()]).envs(environment.iter().copied());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -70,7 +76,8 @@ impl Worker {
         let (Some(requests), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(missing("no pipes".into()));
         };
-        let mut worker = Worker { child, requests, answers: BufReader::new(answers) };
+        let (backend, answers) = (backend.into(), BufReader::new(answers));
+        let mut worker = Worker { backend, threads, environment, child, requests, answers };
         match worker.answer() {
             Ok(_) => Ok(worker),
             Err(_) => Err(missing(worker.last_words())),
@@ -101,11 +108,14 @@ impl Worker {
         self.answer()
     }
 
-    /// Makes ready what the next runs repeat.
+    /// Makes ready what the next runs repeat, in a new process where the last request was the end of one.
     ///
     /// # Errors
     /// Why the peer cannot.
     pub(crate) fn prepare(&mut self, request: Value) -> Result<(), Failure> {
+        if self.child.try_wait()?.is_some() {
+            *self = Worker::start(&self.backend, self.threads, self.environment)?;
+        }
         self.ask(&json!({ "prepare": request })).map(drop)
     }
 }

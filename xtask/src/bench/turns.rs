@@ -78,31 +78,42 @@ impl Times {
 }
 
 /// Times all candidates for about `seconds` each: a run to warm up, then [`ROUNDS`] rounds, at least three runs
-/// of what takes up to two seconds. A run beyond [`ONCE`] is the only one.
-///
-/// # Errors
-/// As the candidates.
-pub(crate) fn take_turns(candidates: &mut [&mut dyn Candidate], seconds: f64) -> Result<Vec<Times>, Failure> {
-    let mut found: Vec<Vec<f64>> = Vec::new();
-    let mut turns: Vec<usize> = Vec::new();
-    for candidate in candidates.iter_mut() {
-        let first = candidate.run(1)?;
-        let once = first[0] > ONCE;
-        found.push(if once { first } else { Vec::new() });
-        turns.push(if once { 0 } else { ROUNDS });
-    }
+/// of what takes up to two seconds. A run beyond [`ONCE`] is the only one. A candidate that fails has no more turns.
+pub(crate) fn take_turns(candidates: &mut [&mut dyn Candidate], seconds: f64) -> Vec<Result<Times, Failure>> {
+    let mut taken: Vec<Turns> = candidates.iter_mut().map(|candidate| Turns::begin(*candidate)).collect();
     for round in 0..ROUNDS {
-        for (index, candidate) in candidates.iter_mut().enumerate() {
-            if round < turns[index] {
+        for (candidate, turns) in candidates.iter_mut().zip(&mut taken) {
+            if round < turns.planned {
                 std::thread::sleep(REST);
-                turn(*candidate, &mut found[index], seconds)?;
-                if round == 0 {
-                    turns[index] = planned_runs(&found[index], seconds).min(ROUNDS);
-                }
+                turns.take(*candidate, seconds);
             }
         }
     }
-    Ok(found.into_iter().map(Times::new).collect())
+    taken.into_iter().map(|turns| turns.found.map(Times::new)).collect()
+}
+
+/// The seconds of a candidate's runs so far, and how many turns it is to have.
+struct Turns {
+    found: Result<Vec<f64>, Failure>,
+    planned: usize,
+}
+
+impl Turns {
+    fn begin(candidate: &mut dyn Candidate) -> Self {
+        match candidate.run(1) {
+            Ok(first) if first[0] > ONCE => Turns { found: Ok(first), planned: 0 },
+            Ok(_) => Turns { found: Ok(Vec::new()), planned: ROUNDS },
+            Err(failure) => Turns { found: Err(failure), planned: 0 },
+        }
+    }
+
+    fn take(&mut self, candidate: &mut dyn Candidate, seconds: f64) {
+        let Ok(found) = &mut self.found else { return };
+        match turn(candidate, found, seconds) {
+            Ok(()) => self.planned = planned_runs(found, seconds).min(self.planned),
+            Err(failure) => *self = Turns { found: Err(failure), planned: 0 },
+        }
+    }
 }
 
 /// One turn: an equal share of the runs that `seconds` allows.
@@ -140,9 +151,30 @@ mod tests {
 
     fn runs_of(seconds: f64) -> (usize, bool) {
         let mut planted = Planted(seconds, 0);
-        let times = take_turns(&mut [&mut planted], 1.0).unwrap();
-        assert_eq!(times[0].median(), seconds);
-        (planted.1, times[0].once())
+        let times = take_turns(&mut [&mut planted], 1.0).remove(0).unwrap();
+        assert_eq!(times.median(), seconds);
+        (planted.1, times.once())
+    }
+
+    /// Runs so often before it dies.
+    struct Mortal(usize);
+
+    impl Candidate for Mortal {
+        fn run(&mut self, runs: usize) -> Result<Vec<f64>, Failure> {
+            self.0 = self.0.checked_sub(runs).ok_or_else(|| Failure::Bad("dead".into()))?;
+            Ok(vec![1e-3; runs])
+        }
+    }
+
+    #[test]
+    fn one_that_dies_leaves_the_others_their_times() {
+        for lives in [0, 1, 10] {
+            let (mut planted, mut mortal) = (Planted(0.1, 0), Mortal(lives));
+            let times = take_turns(&mut [&mut mortal, &mut planted], 1.0);
+            assert_eq!(times[0], Err(Failure::Bad("dead".into())), "{lives} lives");
+            assert_eq!(times[1].as_ref().unwrap().median(), 0.1);
+            assert_eq!(planted.1, 10, "{lives} lives");
+        }
     }
 
     #[test]
