@@ -16,7 +16,7 @@ const ROUNDS: usize = 20;
 
 /// Fits every algorithm and pass.
 ///
-/// Minimizes `Σ w log²(predicted / measured)`, where `w = (best / measured)² ∜measured`, with `best` the time of the
+/// Minimizes `Σ w log²(predicted / measured)`, where `w = (best / measured)² √measured`, with `best` the time of the
 /// fastest algorithm on the same problem and pass: a choice hangs on those that come close to the best, and long times
 /// cost more than short ones. Logarithms, since squares of relative errors are least for predictions that are too low,
 /// the more so the less an algorithm is linear. Solved by linear problems one after the other, each weighted so that
@@ -132,8 +132,8 @@ mod tests {
         };
         let (half, double) = (sample("half", 0.5), sample("double", 2.0));
         let rate = fit(&[&half, &double])["direct"]["forward"].product;
-        // Weights are ∜seconds: log rate = (∜0.5 log 0.5 + ∜2 log 2) / (∜0.5 + ∜2).
-        let (short, long) = (0.5f64.powf(0.25), 2f64.powf(0.25));
+        // Weights are √seconds: log rate = (√0.5 log 0.5 + √2 log 2) / (√0.5 + √2).
+        let (short, long) = (0.5f64.sqrt(), 2f64.sqrt());
         let expected = (2f64.ln() * (long - short) / (long + short)).exp();
         approx::assert_relative_eq!(rate, expected, max_relative = 1e-3);
     }
