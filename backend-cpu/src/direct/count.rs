@@ -40,7 +40,7 @@ pub(super) const fn slots(rows: usize, vectors: usize) -> usize {
 }
 
 /// Vectors of a tile of `rows` channels: half as many where registers are few.
-fn vectors(machine: &Machine, table: &[usize], rows: usize) -> usize {
+pub(super) fn vectors(machine: &Machine, table: &[usize], rows: usize) -> usize {
     if machine.lanes >= 16 { table[rows - 1] } else { table[rows - 1] / 2 }
 }
 

@@ -6,6 +6,7 @@ use conv_core::{ConvProblem, Machine, Role};
 use pulp::{Arch, Simd, WithSimd};
 
 use super::correlate::Tile;
+use super::count::vectors;
 use super::maps::{balanced, groups_of};
 use super::taps::{Frame, Taps};
 use crate::raw::{Columns, for_each_rectangle};
@@ -43,7 +44,7 @@ impl Weights {
     pub(super) fn new(machine: &Machine, problem: &ConvProblem) -> Self {
         let made = problem.group_out();
         let blocks = made.div_ceil(MOST_ROWS);
-        let tile = WEIGHTS[made.div_ceil(blocks) - 1];
+        let tile = vectors(machine, &WEIGHTS, made.div_ceil(blocks));
         let row_len = problem.group_in() * problem.points(Role::Weight);
         let (tiles, rows) = (row_len.div_ceil(tile), problem.groups() * blocks);
         let wanted = machine.threads.saturating_mul(TASKS_A_THREAD).div_ceil(rows).max(1);
