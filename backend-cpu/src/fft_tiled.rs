@@ -5,8 +5,8 @@ use conv_core::fourier::Tiling;
 use conv_core::{ConvAlgorithm, ConvKernel, ConvProblem, Cost, Error, Machine, Pass, Result, Unsupported};
 
 use crate::Cpu;
-use crate::fft::transform_length;
-use crate::fourier::{FourierKernel, Plan};
+use crate::fft::{is_single_axis, least_by, transform_length};
+use crate::fourier::{FourierKernel, InLanes, Plan};
 
 /// Tile lengths along two or three axes.
 const TILES: [usize; 9] = [8, 12, 16, 20, 24, 32, 40, 48, 64];
@@ -39,20 +39,18 @@ impl ConvAlgorithm<Cpu> for FftTiled {
     }
 }
 
-/// The tile length of least predicted time.
+/// The tile length and what stands in the lanes of least predicted time.
 fn plan(
     machine: &Machine,
     problem: &ConvProblem,
     pass: Pass,
 ) -> std::result::Result<(Plan, Cost), Unsupported> {
-    let long = problem.volume().iter().filter(|axis| axis.padded() > 1).count() == 1;
-    let lengths: &[usize] = if long { &LONG_TILES } else { &TILES };
+    let lengths: &[usize] = if is_single_axis(problem) { &LONG_TILES } else { &TILES };
     let seconds = |cost: &Cost| machine.model.seconds("fft-tiled", pass, cost, machine.threads);
     let tilings = lengths.iter().filter_map(|n| Tiling::tiled(problem, pass, *n, transform_length));
-    let plans = tilings.filter_map(|tiling| Plan::new(problem, pass, tiling, machine, false).ok());
-    let priced = plans.map(|plan| (plan.cost(), plan));
-    let best = priced.min_by(|(a, _), (b, _)| seconds(a).total_cmp(&seconds(b)));
+    let plan = |(tiling, in_lanes)| Plan::new(problem, pass, tiling, in_lanes, machine, false).ok();
+    let plans = tilings.flat_map(|tiling| InLanes::ALL.map(|in_lanes| (tiling, in_lanes))).filter_map(plan);
     let whole =
         || Unsupported::Geometry("no tile is longer than the kernel and shorter than the image".into());
-    best.map(|(cost, plan)| (plan, cost)).ok_or_else(whole)
+    least_by(plans, seconds).ok_or_else(whole)
 }

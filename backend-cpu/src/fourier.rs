@@ -2,6 +2,7 @@
 
 mod lanes;
 mod plan;
+mod points;
 mod product;
 
 use std::ops::Range;
@@ -9,19 +10,26 @@ use std::ops::Range;
 use conv_core::algorithm::check_len;
 use conv_core::spectra::{Shared, SpectrumKey};
 use conv_core::{ConvKernel, Cost, Error, Operands, Pass, Result, Role, Scratch, Unsupported};
-use fft_core::{COMPLEX_POINT, LANES, RealFft};
+use fft_core::{COMPLEX_POINT, LANES, PlaneFft, RealFft};
 
-use crate::raw::{for_each_column_block, for_each_part};
+use crate::raw::{Columns, for_each_column_block, for_each_part, for_each_rectangle};
 use crate::{Buffer, Cpu};
 use lanes::{Epilogue, Lanes};
-pub(crate) use plan::Plan;
-use plan::{Map, Maps};
-use product::{Product, View};
+use plan::{Map, Maps, divided};
+pub(crate) use plan::{InLanes, Plan};
+use points::Points;
+use product::{Factor, Product, Target, View};
 
 /// A pass of a problem by transforms.
 pub(crate) struct FourierKernel {
     plan: Plan,
-    fft: RealFft,
+    fft: Transform,
+}
+
+/// The transform, by what stands in the lanes.
+enum Transform {
+    Maps(RealFft),
+    Points(PlaneFft),
 }
 
 impl FourierKernel {
@@ -31,11 +39,16 @@ impl FourierKernel {
     /// [`Error::Refused`] for a shape the transform does not take.
     pub(crate) fn new(algorithm: &'static str, plan: Plan) -> Result<Self> {
         let (problem, pass) = (Box::new(plan.problem), plan.pass);
-        let fft = RealFft::new(&plan.tiling.shape()).map_err(|error| {
+        let shape = plan.tiling.shape();
+        let fft = match plan.in_lanes {
+            InLanes::Maps => RealFft::new(&shape).map(Transform::Maps),
+            InLanes::Points => PlaneFft::new(&shape).map(Transform::Points),
+        };
+        let refused = |error: fft_core::ShapeError| {
             let reason = Unsupported::Geometry(error.to_string().into());
             Error::Refused { algorithm, pass, problem, reason }
-        })?;
-        Ok(FourierKernel { plan, fft })
+        };
+        Ok(FourierKernel { plan, fft: fft.map_err(refused)? })
     }
 }
 
@@ -128,10 +141,6 @@ impl FourierKernel {
         SpectrumKey { role, tiling: self.plan.tiling }
     }
 
-    fn lanes(&self) -> Lanes<'_> {
-        Lanes { plan: &self.plan, fft: &self.fft }
-    }
-
     fn scratch_len(&self) -> usize {
         self.plan.scratch_lens().iter().sum()
     }
@@ -159,27 +168,33 @@ impl FourierKernel {
         false
     }
 
-    /// The spectra of all maps of a group, 16 maps a task.
+    /// The spectra of all maps of a group, as many maps a task as are transformed at once.
     fn transform(&self, role: Role, maps: &Maps, tensor: &[f32], spectra: &mut [f32], lanes: &mut [f32]) {
         let _phase = tracing::trace_span!(target: "phase", "transform").entered();
-        let row_len = maps.count() * COMPLEX_POINT;
         let scratch = (lanes, self.scratch_len());
-        for_each_column_block(
-            spectra,
-            row_len,
-            LANES * COMPLEX_POINT,
-            scratch,
-            |block, mut columns, scratch| {
-                let first = block * LANES;
-                let mut chosen = [maps.map(first); LANES];
-                let count = columns.width() / COMPLEX_POINT;
-                chosen.iter_mut().enumerate().take(count).for_each(|(i, map)| *map = maps.map(first + i));
-                self.lanes().forward(role, &chosen[..count], tensor, &mut columns, scratch);
-            },
-        );
+        match &self.fft {
+            Transform::Points(fft) => {
+                let (points, len) = (Points { plan: &self.plan, fft }, self.plan.blocks() * COMPLEX_POINT);
+                let range = |map| map * len..(map + 1) * len;
+                for_each_part(spectra, maps.count(), range, scratch, |map, spectrum, scratch| {
+                    points.forward(role, maps.map(map), tensor, spectrum, scratch);
+                });
+            }
+            Transform::Maps(fft) => {
+                let (lanes, row_len) = (Lanes { plan: &self.plan, fft }, maps.count() * COMPLEX_POINT);
+                let width = LANES * COMPLEX_POINT;
+                for_each_column_block(spectra, row_len, width, scratch, |block, mut columns, scratch| {
+                    let first = block * LANES;
+                    let mut chosen = [maps.map(first); LANES];
+                    let count = columns.width() / COMPLEX_POINT;
+                    chosen.iter_mut().enumerate().take(count).for_each(|(i, map)| *map = maps.map(first + i));
+                    lanes.forward(role, &chosen[..count], tensor, &mut columns, scratch);
+                });
+            }
+        }
     }
 
-    /// The planes of a tensor from its spectra, a few planes a task and 16 maps at a time.
+    /// The planes of a tensor from its spectra, a few planes a task.
     fn invert(
         &self,
         role: Role,
@@ -191,7 +206,8 @@ impl FourierKernel {
     ) {
         let _phase = tracing::trace_span!(target: "phase", "inverse").entered();
         let maps = self.plan.maps(role, units);
-        let spectra = &spectra[..maps.count() * self.plan.blocks() * COMPLEX_POINT];
+        let len = self.plan.blocks() * COMPLEX_POINT;
+        let spectra = &spectra[..maps.count() * len];
         let (planes, points) = (maps.planes(), self.plan.problem.points(role));
         let block = self.plan.planes_per_task(&maps);
         let of_task = |task: usize| {
@@ -202,10 +218,20 @@ impl FourierKernel {
         let scratch = (lanes, self.scratch_len());
         for_each_part(tensor, planes.len().div_ceil(block), range, scratch, |task, part, scratch| {
             let all = of_task(task).flat_map(|plane| maps.of_plane(plane));
-            in_lanes(all, |chosen| {
-                let target = (of_task(task).start, &mut *part);
-                self.lanes().inverse(role, chosen, spectra, target, epilogue, scratch);
-            });
+            let first = of_task(task).start;
+            match &self.fft {
+                Transform::Points(fft) => {
+                    let points = Points { plan: &self.plan, fft };
+                    for (number, map) in all {
+                        let spectrum = &spectra[number * len..][..len];
+                        points.inverse(role, map, spectrum, (first, &mut *part), epilogue, scratch);
+                    }
+                }
+                Transform::Maps(fft) => in_lanes(all, |chosen| {
+                    let lanes = Lanes { plan: &self.plan, fft };
+                    lanes.inverse(role, chosen, spectra, (first, &mut *part), epilogue, scratch);
+                }),
+            }
         });
     }
 
@@ -213,29 +239,41 @@ impl FourierKernel {
     /// rows of the product come from `left`.
     fn multiply(&self, units: Range<usize>, left: &[f32], right: &[f32], out: &mut [f32], add: bool) {
         let _phase = tracing::trace_span!(target: "phase", "product").entered();
-        let Matrices { rows, groups, left_maps, right_maps, out_maps, .. } = self.matrices(units.len());
-        let blocks = self.plan.blocks();
-        let row_len = out_maps / rows * COMPLEX_POINT;
-        let part_rows = rows.div_ceil(self.plan.row_parts(rows));
-        let parts = rows.div_ceil(part_rows);
-        let rows_of = |part: usize| part * part_rows..((part + 1) * part_rows).min(rows);
-        let range = |task: usize| {
-            let begin = task / parts * out_maps * COMPLEX_POINT;
-            begin + rows_of(task % parts).start * row_len..begin + rows_of(task % parts).end * row_len
+        let matrices = self.matrices(units.len());
+        let Matrices { rows, groups, left_maps, right_maps, out_maps, pass, .. } = matrices;
+        let (blocks, row_maps) = (self.plan.blocks(), out_maps / rows);
+        let [task_rows, task_blocks] = self.plan.product_task(self.plan.product_sizes(units.len()));
+        let (row_parts, block_parts) = (divided(rows, task_rows), divided(blocks, task_blocks));
+        let factor = |spectra, maps, view| {
+            Factor { elements: as_elements(spectra), view, steps: self.plan.steps(maps) }
         };
-        for_each_part(out, blocks * parts, range, (&mut [], 0), |task, out, _| {
-            let block = |spectra, maps| block_of(spectra, task / parts, maps);
-            let (left, right) = (block(left, left_maps), block(right, right_maps));
+        let rows_are_maps = self.plan.in_lanes == InLanes::Points;
+        let task = |rows: &Range<usize>, blocks: &Range<usize>, mut columns: Columns<'_>| {
             for group in 0..groups {
-                let rows = rows_of(task % parts);
-                if let Some(product) = self.matrices(units.len()).product(rows, group) {
-                    let (sizes, [left_view, right_view, out_view]) = product;
-                    let out = (out.as_chunks_mut().0, out_view);
-                    let (left, right) = ((left, left_view), (right, right_view));
-                    Product { pass: self.plan.pass, sizes, left, right, out, add }.run();
+                if let Some((sizes, [left_view, right_view, view])) = matrices.product(rows.clone(), group) {
+                    let left = factor(left, left_maps, left_view);
+                    let right = factor(right, right_maps, right_view);
+                    let out = Target { columns: &mut columns, view, rows_are_maps };
+                    Product { pass, sizes, blocks: blocks.clone(), left, right, out, add }.run();
                 }
             }
-        });
+        };
+        let scaled = |ranges: &[Range<usize>], by: usize| -> Vec<Range<usize>> {
+            ranges.iter().map(|range| range.start * by..range.end * by).collect()
+        };
+        if rows_are_maps {
+            let parts = [&scaled(&row_parts, row_maps)[..], &scaled(&block_parts, COMPLEX_POINT)];
+            let row_len = blocks * COMPLEX_POINT;
+            for_each_rectangle(out, row_len, parts, (&mut [], 0), |[rows, blocks], columns, _| {
+                task(&row_parts[rows], &block_parts[blocks], columns);
+            });
+        } else {
+            let parts = [&block_parts[..], &scaled(&row_parts, row_maps * COMPLEX_POINT)];
+            let row_len = out_maps * COMPLEX_POINT;
+            for_each_rectangle(out, row_len, parts, (&mut [], 0), |[blocks, rows], columns, _| {
+                task(&row_parts[rows], &block_parts[blocks], columns);
+            });
+        }
     }
 
     /// How the product of a group of units is laid out in the spectra.
@@ -256,10 +294,9 @@ impl FourierKernel {
     }
 }
 
-/// One block of frequencies of spectra with `maps` maps.
-fn block_of(spectra: &[f32], block: usize, maps: usize) -> &[[f32; COMPLEX_POINT]] {
-    let len = maps * COMPLEX_POINT;
-    spectra[block * len..(block + 1) * len].as_chunks().0
+/// Spectra as blocks of 16 frequencies.
+fn as_elements(spectra: &[f32]) -> &[[f32; COMPLEX_POINT]] {
+    spectra.as_chunks().0
 }
 
 /// Sizes of the product at one block of frequencies: rows are units, or output channels in backward-weights.

@@ -73,8 +73,13 @@ pub(crate) const TWIDDLE_FLOPS: u64 = 6;
 /// `a * w` for one complex factor `w = [re, im]` common to all lanes: [`TWIDDLE_FLOPS`] operations.
 #[inline(always)]
 pub(crate) fn twiddle<A: Arith>(s: A, a: Complex<A::V>, w: [f32; 2]) -> Complex<A::V> {
-    let (wr, wi) = (s.splat(w[0]), s.splat(w[1]));
-    Complex { re: s.neg_mul_add(a.im, wi, s.mul(a.re, wr)), im: s.mul_add(a.im, wr, s.mul(a.re, wi)) }
+    twisted(s, a, Complex { re: s.splat(w[0]), im: s.splat(w[1]) })
+}
+
+/// `a * w`, a factor a lane: [`TWIDDLE_FLOPS`] operations.
+#[inline(always)]
+pub(crate) fn twisted<A: Arith>(s: A, a: Complex<A::V>, w: Complex<A::V>) -> Complex<A::V> {
+    Complex { re: s.neg_mul_add(a.im, w.im, s.mul(a.re, w.re)), im: s.mul_add(a.im, w.re, s.mul(a.re, w.im)) }
 }
 
 #[cfg(test)]

@@ -20,6 +20,13 @@ pub fn good_even_length(min: usize) -> Option<usize> {
     least(min, 2)
 }
 
+/// The least multiple of 32 `>= min` whose prime factors are 2, 3, 5 and 7; `None` above [`MAX_LENGTH`].
+///
+/// Meant for long single axes, which [`crate::PlaneFft`] folds at such lengths.
+pub fn good_folded_length(min: usize) -> Option<usize> {
+    least(min, 32)
+}
+
 /// The least `step` times a product of 2, 3, 5 and 7 that is at least `min`.
 fn least(min: usize, step: usize) -> Option<usize> {
     if min > MAX_LENGTH {

@@ -29,6 +29,7 @@ mod maps;
 mod mirror;
 mod nd;
 mod pass;
+mod plane;
 mod real;
 mod recipe;
 mod tile;
@@ -37,8 +38,9 @@ mod transpose;
 pub use buffer::LaneBuffer;
 pub use complex::ComplexFft;
 pub use error::ShapeError;
-pub use lengths::{MAX_LENGTH, good_even_length, good_length};
+pub use lengths::{MAX_LENGTH, good_even_length, good_folded_length, good_length};
 pub use nd::RealFft;
+pub use plane::PlaneFft;
 pub use recipe::Recipe;
 pub use transpose::{deinterleave, interleave, transpose16};
 

@@ -18,8 +18,13 @@ pub fn transpose16(
 ) -> Result<(), ShapeError> {
     check_rows(["input stride", "input length"], input_stride, input.len())?;
     check_rows(["output stride", "output length"], output_stride, output.len())?;
-    dispatch(Square { input, input_stride, output, output_stride });
+    square(input, input_stride, output, output_stride);
     Ok(())
+}
+
+/// [`transpose16`] of slices that are long enough.
+pub(crate) fn square(input: &[f32], input_stride: usize, output: &mut [f32], output_stride: usize) {
+    dispatch(Square { input, input_stride, output, output_stride });
 }
 
 /// Writes up to 16 rows of `n` values each to a lane block `[n][16]`; missing rows are zero.

@@ -44,7 +44,7 @@ pub(crate) struct Lanes<'a> {
     pub(crate) fft: &'a RealFft,
 }
 
-const FITS: &str = "lengths that the plan made fit each other";
+pub(super) const FITS: &str = "lengths that the plan made fit each other";
 
 impl Lanes<'_> {
     /// Transforms up to 16 maps of a tensor into their columns of the spectra.
@@ -158,20 +158,20 @@ fn transpose_complex(input: &[f32], output: &mut [f32]) {
 
 impl Map {
     /// The same map of a tensor that begins with plane `first`.
-    fn in_planes_from(self, first: usize) -> Map {
+    pub(super) fn in_planes_from(self, first: usize) -> Map {
         Map { plane: self.plane - first, ..self }
     }
 }
 
 /// Where the points of one map are in its tensor.
-struct Plane {
+pub(super) struct Plane {
     first: usize,
     shape: [usize; 3],
     placements: [Placement; 3],
 }
 
 impl Plane {
-    fn new(plan: &Plan, role: Role, map: Map) -> Self {
+    pub(super) fn new(plan: &Plan, role: Role, map: Map) -> Self {
         let problem = &plan.problem;
         let shape = match role {
             Role::Input => problem.input_shape(),
@@ -192,7 +192,7 @@ impl Plane {
     }
 
     /// Row `(x0, x1)` of the transform, zeros where nothing is placed.
-    fn gather(&self, x0: usize, x1: usize, tensor: &[f32], row: &mut [f32]) {
+    pub(super) fn gather(&self, x0: usize, x1: usize, tensor: &[f32], row: &mut [f32]) {
         let Placement { step, at, apart, len, .. } = self.placements[2];
         let Some(begin) = self.row(x0, x1) else { return row.fill(0.0) };
         if step == 1 && apart == 1 {
@@ -207,7 +207,7 @@ impl Plane {
     }
 
     /// Writes what belongs to the tensor of a row whose first value is point `from`.
-    fn scatter(&self, x0: usize, x1: usize, from: usize, row: &[f32], tensor: &mut [f32]) {
+    pub(super) fn scatter(&self, x0: usize, x1: usize, from: usize, row: &[f32], tensor: &mut [f32]) {
         let Placement { step, at, apart, len, .. } = self.placements[2];
         let Some(begin) = self.row(x0, x1) else { return };
         let row = &row[at - from..];

@@ -8,7 +8,7 @@ use std::ops::{Add, Range};
 
 use conv_core::fourier::{Tiling, meets};
 use conv_core::{ConvProblem, Cost, Machine, Pass, Role, Unsupported};
-use fft_core::{COMPLEX_POINT, LANES, RealFft};
+use fft_core::{COMPLEX_POINT, LANES, PlaneFft, RealFft};
 
 /// The spectra of a group of units take one part in this many of the third-level cache.
 const GROUP_CACHE_SHARE: usize = 2;
@@ -19,11 +19,42 @@ const TASKS_PER_THREAD: usize = 4;
 /// Groups whose lane blocks are counted one by one; more are taken to be like them.
 const COUNTED_GROUPS: usize = 8;
 
-/// Moves that gathering or scattering one row of a map takes.
-const ROW: f64 = 64.0;
-
 /// Moves of a value that passes through the second-level cache: 2 for a vector of 16.
 const PASSED: f64 = 1.0 / 8.0;
+
+/// What stands in the 16 lanes of a transform.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum InLanes {
+    /// The same point of 16 maps.
+    Maps,
+    /// Neighbouring points of one map.
+    Points,
+}
+
+impl InLanes {
+    pub(crate) const ALL: [InLanes; 2] = [InLanes::Maps, InLanes::Points];
+
+    /// Moves that gathering or scattering one row of a map takes: each lane's from elsewhere, or along the row.
+    fn row_moves(self) -> f64 {
+        match self {
+            InLanes::Maps => 64.0,
+            InLanes::Points => 16.0,
+        }
+    }
+
+    /// Maps that are transformed at once.
+    fn maps(self) -> usize {
+        match self {
+            InLanes::Maps => LANES,
+            InLanes::Points => 1,
+        }
+    }
+}
+
+/// `count` in ranges of `len`, the last perhaps shorter.
+pub(crate) fn divided(count: usize, len: usize) -> Vec<Range<usize>> {
+    (0..count).step_by(len).map(|begin| begin..(begin + len).min(count)).collect()
+}
 
 /// The maps of one tensor in one group of units, numbered as they lie in the spectra.
 #[derive(Clone, Debug)]
@@ -104,14 +135,15 @@ pub(crate) struct Plan {
     pub(crate) problem: ConvProblem,
     pub(crate) pass: Pass,
     pub(crate) tiling: Tiling,
+    pub(crate) in_lanes: InLanes,
     /// Units whose spectra are held at the same time.
     pub(crate) group: usize,
     pub(crate) threads: usize,
     /// Bytes of second-level cache.
     cached: usize,
-    /// Points and frequencies of one transform.
+    /// Points of one transform, and blocks of 16 frequencies.
     points: usize,
-    frequencies: usize,
+    blocks: usize,
 }
 
 impl Plan {
@@ -123,6 +155,7 @@ impl Plan {
         problem: &ConvProblem,
         pass: Pass,
         tiling: Tiling,
+        in_lanes: InLanes,
         machine: &Machine,
         whole: bool,
     ) -> Result<Self, Unsupported> {
@@ -135,16 +168,19 @@ impl Plan {
         let [a, b, c] = tiling.shape();
         let rows = a.checked_mul(b).ok_or_else(too_large)?;
         let points = rows.checked_mul(c).ok_or_else(too_large)?;
-        let frequencies = rows.checked_mul(c / 2 + 1).ok_or_else(too_large)?;
+        let blocks = match in_lanes {
+            InLanes::Maps => rows.checked_mul(c / 2 + 1).ok_or_else(too_large)?.div_ceil(LANES),
+            InLanes::Points => PlaneFft::spectrum_len_of(&tiling.shape()).map_err(|_| too_large())?,
+        };
         let threads = machine.threads.max(1);
         let cached = machine.caches[1];
         let mut plan =
-            Plan { problem: *problem, pass, tiling, group: 1, threads, cached, points, frequencies };
+            Plan { problem: *problem, pass, tiling, in_lanes, group: 1, threads, cached, points, blocks };
         let units = problem.batch().checked_mul(tiling.tile_count()).ok_or_else(too_large)?;
         plan.group = if whole { units } else { plan.group_units(machine).min(units) };
         let maps = [Role::Input, Role::Weight, Role::Output].map(|role| plan.maps_f64(role));
         let values =
-            maps.iter().sum::<f64>() * frequencies as f64 * 2.0 + points as f64 * 100.0 * threads as f64;
+            maps.iter().sum::<f64>() * (blocks * COMPLEX_POINT) as f64 + points as f64 * 100.0 * threads as f64;
         if values < (1u64 << 48) as f64 { Ok(plan) } else { Err(too_large()) }
     }
 
@@ -193,23 +229,42 @@ impl Plan {
     /// Planes that a task of the inverse transform writes: enough tasks for the threads, but no more than there are
     /// blocks of 16 maps, so that lanes stay full.
     pub(crate) fn planes_per_task(&self, maps: &Maps) -> usize {
-        let tasks = maps.count().div_ceil(LANES).min(self.threads * TASKS_PER_THREAD);
+        let tasks = maps.count().div_ceil(self.in_lanes.maps()).min(self.threads * TASKS_PER_THREAD);
         maps.planes().len().div_ceil(tasks)
     }
 
-    /// Parts that the rows of the product at one block of frequencies are divided into, a task each.
-    pub(crate) fn row_parts(&self, rows: usize) -> usize {
-        (self.threads * TASKS_PER_THREAD).div_ceil(self.blocks()).min(rows)
+    /// Rows of the product over a group of units, and elements of the three matrices of one group of channels.
+    pub(crate) fn product_sizes(&self, units: usize) -> [usize; 2] {
+        let (group_in, group_out) = (self.problem.group_in() * self.phases(Role::Input), self.problem.group_out());
+        let rows = match self.pass {
+            Pass::BackwardWeights => self.problem.out_channels(),
+            _ => units,
+        };
+        [rows, units * (group_in + group_out) + group_in * group_out]
+    }
+
+    /// Rows of the product and blocks of frequencies that are a task: where points are in the lanes, as many blocks
+    /// as the second-level cache holds the three matrices of one group of channels of.
+    pub(crate) fn product_task(&self, [rows, elements]: [usize; 2]) -> [usize; 2] {
+        let wanted = self.threads * TASKS_PER_THREAD;
+        match self.in_lanes {
+            InLanes::Maps => [rows.div_ceil(wanted.div_ceil(self.blocks).min(rows)), 1],
+            InLanes::Points => {
+                let fit = self.cached / 2 / (elements * COMPLEX_POINT * size_of::<f32>()).max(1);
+                [rows, fit.min(self.blocks / wanted).max(1)]
+            }
+        }
     }
 
     /// Lane blocks of a group's transforms of this tensor, and tasks they are done in: in the inverse transform,
     /// where tasks write planes, no block is shared by two tasks.
     fn lane_blocks(&self, role: Role, maps: &Maps) -> [usize; 2] {
         if role != self.pass.roles()[2] {
-            return [maps.count().div_ceil(LANES); 2];
+            return [maps.count().div_ceil(self.in_lanes.maps()); 2];
         }
         let (planes, block) = (maps.planes(), self.planes_per_task(maps));
-        let of_task = |first: usize| maps.count_of(first..(first + block).min(planes.end)).div_ceil(LANES);
+        let at_once = self.in_lanes.maps();
+        let of_task = |first: usize| maps.count_of(first..(first + block).min(planes.end)).div_ceil(at_once);
         [planes.clone().step_by(block).map(of_task).sum(), planes.len().div_ceil(block)]
     }
 
@@ -227,7 +282,15 @@ impl Plan {
 
     /// Blocks of 16 frequencies of one map.
     pub(crate) fn blocks(&self) -> usize {
-        self.frequencies.div_ceil(LANES)
+        self.blocks
+    }
+
+    /// Blocks from one map, and from one block of frequencies, to the next in the spectra of so many maps.
+    pub(crate) fn steps(&self, maps: usize) -> [usize; 2] {
+        match self.in_lanes {
+            InLanes::Maps => [1, maps],
+            InLanes::Points => [self.blocks, 1],
+        }
     }
 
     /// Values of the spectra of this tensor over one group.
@@ -235,8 +298,12 @@ impl Plan {
         self.maps(role, 0..self.group).count() * self.blocks() * COMPLEX_POINT
     }
 
-    /// Values of one worker's scratch, in the order of [`super::lanes::LaneScratch`].
+    /// Values of one worker's scratch, for [`InLanes::Maps`] in the order of [`super::lanes::LaneScratch`].
     pub(crate) fn scratch_lens(&self) -> [usize; 5] {
+        if self.in_lanes == InLanes::Points {
+            let fft = PlaneFft::scratch_len_of(&self.tiling.shape()).unwrap_or(0);
+            return [self.points, 0, fft, 0, 0];
+        }
         let fft = RealFft::scratch_len_of(&self.tiling.shape()).unwrap_or(0);
         let [_, _, row] = self.tiling.shape();
         [self.points * LANES, self.blocks() * LANES * COMPLEX_POINT, fft, row * LANES, LANES * COMPLEX_POINT]
@@ -249,19 +316,25 @@ impl Plan {
     }
 
     /// What transforming this tensor once takes, over all units: the flops of whole lane blocks, the tensor
-    /// read or written once and its spectra once. Moves are [`ROW`] for each row of a map, gathered or scattered by
+    /// read or written once and its spectra once. Moves are [`InLanes::row_moves`] for each row of a map, gathered or scattered by
     /// itself, and a value's part of a vector where lane blocks are too large for the second-level cache and pass
     /// through it for every axis.
     pub(crate) fn transform_cost(&self, role: Role) -> Cost {
         let (span, shape) = (self.tiling.span(role), self.tiling.shape());
-        let flops = if role == self.pass.roles()[2] {
-            RealFft::inverse_flops(&shape, &span)
-        } else {
-            RealFft::forward_flops(&shape, &span.clone().map(|span| span.end))
+        let in_all_lanes = |flops: u64| flops.saturating_mul(LANES as u64);
+        let (product, support) = (role == self.pass.roles()[2], span.clone().map(|span| span.end));
+        let flops = match (self.in_lanes, product) {
+            (InLanes::Maps, false) => RealFft::forward_flops(&shape, &support).map(in_all_lanes),
+            (InLanes::Maps, true) => RealFft::inverse_flops(&shape, &span).map(in_all_lanes),
+            (InLanes::Points, false) => PlaneFft::forward_flops(&shape, &support),
+            (InLanes::Points, true) => PlaneFft::inverse_flops(&shape, &span),
         };
-        let block_flops = flops.unwrap_or(0) as f64 * LANES as f64;
+        let block_flops = flops.unwrap_or(0) as f64;
         let rows = (span[0].len() * span[1].len()) as f64;
-        let block_values = (self.points * LANES + self.frequencies * COMPLEX_POINT) as f64;
+        let block_values = match self.in_lanes {
+            InLanes::Maps => self.points * LANES + self.blocks * LANES * COMPLEX_POINT,
+            InLanes::Points => self.points + self.blocks * COMPLEX_POINT,
+        } as f64;
         let axes = shape.iter().filter(|points| **points > 1).count() as f64;
         let passing = if block_values * 4.0 > self.cached as f64 { block_values * axes } else { 0.0 };
         let spectrum = (self.blocks() * COMPLEX_POINT) as f64;
@@ -270,7 +343,7 @@ impl Plan {
             let [blocks, tasks] = self.lane_blocks(role, &maps);
             let count = maps.count() as f64;
             let transform_flops = block_flops * blocks as f64;
-            let moves = count * rows * ROW + blocks as f64 * passing * PASSED;
+            let moves = count * rows * self.in_lanes.row_moves() + blocks as f64 * passing * PASSED;
             let bytes = 4.0 * count * spectrum;
             let cost = Cost { transform_flops, moves, bytes, launches: 1.0, ..Cost::default() };
             cost.in_tasks(tasks, self.threads)
@@ -288,11 +361,9 @@ impl Plan {
         let values = |role| self.maps_f64(role) * (self.blocks() * COMPLEX_POINT) as f64 * groups;
         let bytes = 4.0 * [Role::Input, Role::Weight, Role::Output].map(values).iter().sum::<f64>();
         let cost = Cost { product_flops, bytes, launches: groups, ..Cost::default() };
-        let rows = match self.pass {
-            Pass::BackwardWeights => self.problem.out_channels(),
-            _ => self.group,
-        };
-        cost.in_tasks(self.blocks() * self.row_parts(rows), self.threads)
+        let sizes = self.product_sizes(self.group);
+        let [rows, blocks] = self.product_task(sizes);
+        cost.in_tasks(sizes[0].div_ceil(rows) * self.blocks.div_ceil(blocks), self.threads)
     }
 
     /// The counted cost of the pass.

@@ -5,7 +5,10 @@
 //! multiply-adds. Blocking: `DEPTH` terms of three rows of the left operand stay in the first-level cache
 //! while `COLUMNS` columns of the right one, which stay in the second, pass by.
 
+use std::ops::Range;
+
 use crate::counted;
+use crate::raw::Columns;
 use conv_core::Pass;
 use fft_core::COMPLEX_POINT;
 use pulp::{Arch, Simd, WithSimd};
@@ -40,18 +43,57 @@ impl View {
     }
 }
 
-/// `out (m × n) = left (m × k) · right (k × n)`, where the pass says which factor is conjugated; added to what
-/// is there where `add` is set.
-pub(crate) struct Product<'a> {
+/// Spectra to read: the maps of `view` at every block of frequencies.
+#[derive(Clone, Copy)]
+pub(crate) struct Factor<'a> {
+    pub(crate) elements: &'a [Element],
+    pub(crate) view: View,
+    /// Elements from one map, and from one block of frequencies, to the next.
+    pub(crate) steps: [usize; 2],
+}
+
+impl Factor<'_> {
+    #[inline(always)]
+    fn at(&self, row: usize, column: usize, block: usize) -> &Element {
+        &self.elements[self.view.at(row, column) * self.steps[0] + block * self.steps[1]]
+    }
+
+    fn from(self, row: usize, column: usize) -> Self {
+        Factor { view: self.view.from(row, column), ..self }
+    }
+}
+
+/// Spectra to write: a task's rectangle of their matrix, whose rows are maps or blocks of frequencies.
+pub(crate) struct Target<'a, 'c> {
+    pub(crate) columns: &'a mut Columns<'c>,
+    /// Counted in maps from the task's first.
+    pub(crate) view: View,
+    pub(crate) rows_are_maps: bool,
+}
+
+impl Target<'_, '_> {
+    /// The element of the map at `(row, column)` in block number `block` of the task.
+    #[inline(always)]
+    fn at(&mut self, row: usize, column: usize, block: usize) -> &mut Element {
+        let map = self.view.at(row, column);
+        let [row, element] = if self.rows_are_maps { [map, block] } else { [block, map] };
+        &mut self.columns.row(row).as_chunks_mut().0[element]
+    }
+}
+
+/// `out (m × n) = left (m × k) · right (k × n)` at every one of `blocks`, where the pass says which factor is
+/// conjugated; added to what is there where `add` is set.
+pub(crate) struct Product<'a, 'c> {
     pub(crate) pass: Pass,
     pub(crate) sizes: [usize; 3],
-    pub(crate) left: (&'a [Element], View),
-    pub(crate) right: (&'a [Element], View),
-    pub(crate) out: (&'a mut [Element], View),
+    pub(crate) blocks: Range<usize>,
+    pub(crate) left: Factor<'a>,
+    pub(crate) right: Factor<'a>,
+    pub(crate) out: Target<'a, 'c>,
     pub(crate) add: bool,
 }
 
-impl Product<'_> {
+impl Product<'_, '_> {
     /// Computes it with the widest vectors there are.
     pub(crate) fn run(self) {
         Arch::new().dispatch(self);
@@ -63,7 +105,7 @@ const NEITHER: u8 = 0;
 const LEFT: u8 = 1;
 const RIGHT: u8 = 2;
 
-impl WithSimd for Product<'_> {
+impl WithSimd for Product<'_, '_> {
     type Output = ();
 
     #[inline(always)]
@@ -76,7 +118,7 @@ impl WithSimd for Product<'_> {
     }
 }
 
-impl Product<'_> {
+impl Product<'_, '_> {
     #[inline(always)]
     fn blocked<S: Simd, const CONJUGATE: u8>(&mut self, simd: S) {
         let [m, n, k] = self.sizes;
@@ -112,7 +154,7 @@ impl Product<'_> {
         }
     }
 
-    /// `M × N` outputs in registers, one vector of frequencies after the other.
+    /// `M × N` outputs in registers, one vector of frequencies after the other, block after block.
     #[inline(always)]
     fn registers<S: Simd, const C: u8, const M: usize, const N: usize>(
         &mut self,
@@ -121,28 +163,28 @@ impl Product<'_> {
         [i, j, k]: [usize; 3],
         add: bool,
     ) {
-        counted::multiplied(8 * M * N * depth * COMPLEX_POINT / 2);
-        let (left, left_view) = (self.left.0, self.left.1.from(i, k));
-        let (right, right_view) = (self.right.0, self.right.1.from(k, j));
-        let out_view = self.out.1.from(i, j);
-        for part in 0..COMPLEX_POINT / 2 / S::F32_LANES {
-            let zero = Complex { re: simd.splat_f32s(0.0), im: simd.splat_f32s(0.0) };
-            let mut sums = [[zero; N]; M];
-            for term in 0..depth {
-                let mut factors = [zero; N];
-                for (column, factor) in factors.iter_mut().enumerate() {
-                    *factor = load(simd, &right[right_view.at(term, column)], part);
-                }
-                for (row, sums) in sums.iter_mut().enumerate() {
-                    let a = load(simd, &left[left_view.at(row, term)], part);
-                    for (sum, b) in sums.iter_mut().zip(factors) {
-                        *sum = multiply_add::<S, C>(simd, a, b, *sum);
+        counted::multiplied(8 * M * N * depth * COMPLEX_POINT / 2 * self.blocks.len());
+        let (left, right) = (self.left.from(i, k), self.right.from(k, j));
+        for (number, block) in self.blocks.clone().enumerate() {
+            for part in 0..COMPLEX_POINT / 2 / S::F32_LANES {
+                let zero = Complex { re: simd.splat_f32s(0.0), im: simd.splat_f32s(0.0) };
+                let mut sums = [[zero; N]; M];
+                for term in 0..depth {
+                    let mut factors = [zero; N];
+                    for (column, factor) in factors.iter_mut().enumerate() {
+                        *factor = load(simd, right.at(term, column, block), part);
+                    }
+                    for (row, sums) in sums.iter_mut().enumerate() {
+                        let a = load(simd, left.at(row, term, block), part);
+                        for (sum, b) in sums.iter_mut().zip(factors) {
+                            *sum = multiply_add::<S, C>(simd, a, b, *sum);
+                        }
                     }
                 }
-            }
-            for (row, sums) in sums.iter().enumerate() {
-                for (column, sum) in sums.iter().enumerate() {
-                    store(simd, &mut self.out.0[out_view.at(row, column)], part, *sum, add);
+                for (row, sums) in sums.iter().enumerate() {
+                    for (column, sum) in sums.iter().enumerate() {
+                        store(simd, self.out.at(i + row, j + column, number), part, *sum, add);
+                    }
                 }
             }
         }

@@ -1,0 +1,521 @@
+//! The real transform of one map of 1 to 3 axes, 16 neighbouring points in the lanes.
+//!
+//! [`RealFft`](crate::RealFft) takes 16 maps at a time: lanes are empty where maps are few, and the lane block is
+//! larger than the cache where maps are large.  Here one map is cut into *strips* of 16 columns.  The transform along
+//! axis 1 is real and along axis 0 complex, for the columns of a strip at once; then tiles of 16 × 16 points are
+//! transposed, and the transform along axis 2 is complex, for 16 neighbouring frequencies of axis 1 at once.
+//!
+//! A single axis of `n = n1 n2` points is folded to `n1` rows of `n2` points.  Frequency `k1 + n1 k2` is then
+//! `Σ_x exp(-2πi x k2/n2) exp(-2πi x k1/n) Σ_y exp(-2πi y k1/n1) v[y n2 + x]` (Gentleman and Sande 1966): the same
+//! two steps with a factor between them.
+
+use crate::arith::{TWIDDLE_FLOPS, twisted};
+use crate::error::{ShapeError, check_len};
+use crate::grid::{check_scratch, crop_of, points_of, support_of};
+use crate::line::{self, LineFft};
+use crate::pass::{load, store};
+use crate::real::{RealLine, row_flops, row_scratch_len};
+use crate::recipe::Recipe;
+use crate::transpose::square;
+use crate::{COMPLEX_POINT, LANES, Point};
+use num_complex::Complex;
+use pulp::{Arch, Simd, WithSimd};
+use std::ops::Range;
+
+/// Real to half-complex transforms of a shape, one map at a time.
+///
+/// A map of shape `[n0, n1, n2]` (missing leading axes count as length 1) is row-major.  Its spectrum has
+/// `n0 b n2` complex points of 16 lanes, where `b = (n1/2 + 1) / 16`, rounded up: lane `l` of point
+/// `(k0 b + block) n2 + k2` is frequency `(k0, 16 block + l, k2)`, and zero after a forward transform where there is
+/// none.  A single axis is folded to the `n1` and `n2` of [`PlaneFft::points`], if it can be; its frequencies are
+/// `k1 + n1 k2`.
+#[derive(Clone, Debug)]
+pub struct PlaneFft {
+    shape: Vec<usize>,
+    points: [usize; 3],
+    depth: LineFft,
+    column: RealLine,
+    row: LineFft,
+    /// `exp(-2πi x k1/n)` by point of the spectrum, where an axis is folded.
+    twist: Option<Vec<Point>>,
+}
+
+/// Sizes of a transform.
+#[derive(Clone, Copy)]
+struct Sizes {
+    points: [usize; 3],
+    folded: bool,
+}
+
+impl Sizes {
+    fn new(shape: &[usize]) -> Result<Self, ShapeError> {
+        let points = points_of(shape)?;
+        Ok(match fold(points) {
+            Some(points) => Sizes { points, folded: true },
+            None => Sizes { points, folded: false },
+        })
+    }
+
+    /// Frequencies of axis 1.
+    fn half(self) -> usize {
+        self.points[1] / 2 + 1
+    }
+
+    /// Blocks of 16 frequencies of axis 1.
+    fn blocks(self) -> usize {
+        self.half().div_ceil(LANES)
+    }
+
+    /// Complex points of the columns of a strip, rounded up to whole blocks.
+    fn column_points(self) -> usize {
+        self.points[0] * self.blocks() * LANES
+    }
+
+    /// Places of the map that hold a support or crop; where rows are folded, whole rows do.
+    fn places(self, [a, b, c]: [Range<usize>; 3]) -> [Range<usize>; 3] {
+        let width = self.points[2];
+        match self.folded {
+            false => [a, b, c],
+            true if c.end <= width => [0..1, 0..1, c],
+            true => [0..1, c.start / width..c.end.div_ceil(width), 0..width],
+        }
+    }
+
+    /// Operations of all lanes: `along` columns of the places `at` and rows.
+    fn flops(self, at: [Range<usize>; 3], column: u64) -> u64 {
+        let [n0, _, n2] = self.points;
+        let first = at[2].start / LANES;
+        let strips = (at[2].end.div_ceil(LANES) - first) as u64;
+        let depth = if n0 > 1 { self.half() as u64 * Recipe::new(n0).flops() } else { 0 };
+        let lines = (n0 * self.blocks()) as u64;
+        let columns = ((first * LANES)..(at[2].end.next_multiple_of(LANES).min(n2))).len() as u64;
+        let twist = if self.folded { lines * columns * TWIDDLE_FLOPS } else { 0 };
+        let row = lines * Recipe::new(n2).flops();
+        LANES as u64 * (strips * (at[0].len() as u64 * column + depth) + twist + row)
+    }
+}
+
+/// The fold of a single axis of fewest operations: rows of a multiple of 16 points, an even number of them.
+fn fold([n0, n1, n]: [usize; 3]) -> Option<[usize; 3]> {
+    if n0 * n1 > 1 {
+        return None;
+    }
+    let widths = (LANES..=n / 2).step_by(LANES).filter(|width| n.is_multiple_of(2 * width));
+    let folds = widths.map(|width| Sizes { points: [1, n / width, width], folded: true });
+    let flops = |sizes: &Sizes| sizes.flops(sizes.points.map(|n| 0..n), row_flops(sizes.points[1])[0]);
+    folds.min_by_key(flops).map(|sizes| sizes.points)
+}
+
+impl PlaneFft {
+    /// Plans the transform of `shape`: 1 to 3 lengths of 1 to [`crate::MAX_LENGTH`].
+    ///
+    /// # Errors
+    /// As [`RealFft::new`](crate::RealFft::new).
+    pub fn new(shape: &[usize]) -> Result<PlaneFft, ShapeError> {
+        let sizes = Sizes::new(shape)?;
+        let round = |x: f64| x as f32;
+        let [depth, row] = [0, 2].map(|d| LineFft::new(sizes.points[d], round));
+        let (points, column) = (sizes.points, RealLine::new(sizes.points[1], round));
+        let twist = sizes.folded.then(|| twist(sizes));
+        Ok(PlaneFft { shape: shape.to_vec(), points, depth, column, row, twist })
+    }
+
+    fn sizes(&self) -> Sizes {
+        Sizes { points: self.points, folded: self.twist.is_some() }
+    }
+
+    /// Lengths of the three axes as they are transformed.
+    pub fn points(&self) -> [usize; 3] {
+        self.points
+    }
+
+    /// Points of a map.
+    pub fn real_len(&self) -> usize {
+        self.points.iter().product()
+    }
+
+    /// Complex points of 16 lanes of a spectrum.
+    pub fn spectrum_len(&self) -> usize {
+        self.points[0] * self.sizes().blocks() * self.points[2]
+    }
+
+    /// [`PlaneFft::spectrum_len`] of a shape, without planning its transform.
+    ///
+    /// # Errors
+    /// As [`PlaneFft::new`].
+    pub fn spectrum_len_of(shape: &[usize]) -> Result<usize, ShapeError> {
+        let sizes = Sizes::new(shape)?;
+        Ok(sizes.points[0] * sizes.blocks() * sizes.points[2])
+    }
+
+    /// f32 values of the scratch of both directions, without planning the transform.
+    ///
+    /// # Errors
+    /// As [`PlaneFft::new`].
+    pub fn scratch_len_of(shape: &[usize]) -> Result<usize, ShapeError> {
+        let sizes = Sizes::new(shape)?;
+        let [n0, n1, n2] = sizes.points;
+        let lines = line::scratch_len(n0).max(line::scratch_len(n2)).max(row_scratch_len(n1));
+        let points = n0 * sizes.blocks() * n2 + sizes.column_points();
+        Ok(points * COMPLEX_POINT + n1 * LANES + lines)
+    }
+
+    /// The factor that makes the inverse undo the forward transform: `1 / real_len`.
+    pub fn scale(&self) -> f32 {
+        (1.0 / self.real_len() as f64) as f32
+    }
+
+    /// Transforms `real` (`real_len` values) to `spectrum` (`spectrum_len * 32` values, all overwritten).
+    ///
+    /// `support[d]`, from 1 to the length of axis `d`, says that only points whose every coordinate is less than
+    /// `support[d]` are nonzero; the others count as zero whatever they contain.  `scratch` has at least
+    /// [`PlaneFft::scratch_len_of`] values of any content.
+    ///
+    /// # Errors
+    /// A support or slice length that does not fit.
+    pub fn forward(
+        &self,
+        support: &[usize],
+        real: &[f32],
+        spectrum: &mut [f32],
+        scratch: &mut [f32],
+    ) -> Result<(), ShapeError> {
+        let support = support_of(&self.shape, support)?;
+        self.check(real, spectrum, scratch)?;
+        let at = self.sizes().places(support.map(|end| 0..end));
+        let row_end = support[2];
+        let spectrum = spectrum.as_chunks_mut().0;
+        Arch::new().dispatch(Forward { plan: self, at, row_end, real, spectrum, scratch });
+        Ok(())
+    }
+
+    /// Transforms `spectrum` to `real`; lengths as in [`PlaneFft::forward`].
+    ///
+    /// Only points whose every coordinate lies in `crop[d]`, a nonempty range within axis `d`, are promised.  The
+    /// result is unnormalised, and that of a real signal as in [`RealFft::inverse`](crate::RealFft::inverse).
+    ///
+    /// # Errors
+    /// A crop or slice length that does not fit.
+    pub fn inverse(
+        &self,
+        crop: &[Range<usize>],
+        spectrum: &[f32],
+        real: &mut [f32],
+        scratch: &mut [f32],
+    ) -> Result<(), ShapeError> {
+        let at = self.sizes().places(crop_of(&self.shape, crop)?);
+        self.check(real, spectrum, scratch)?;
+        let spectrum = spectrum.as_chunks().0;
+        Arch::new().dispatch(Inverse { plan: self, at, real, spectrum, scratch });
+        Ok(())
+    }
+
+    /// Real additions and multiplications of [`PlaneFft::forward`], idle lanes included, without planning the
+    /// transform.
+    ///
+    /// # Errors
+    /// As [`PlaneFft::new`], and for a support that does not fit.
+    pub fn forward_flops(shape: &[usize], support: &[usize]) -> Result<u64, ShapeError> {
+        let sizes = Sizes::new(shape)?;
+        let at = sizes.places(support_of(shape, support)?.map(|end| 0..end));
+        Ok(sizes.flops(at, row_flops(sizes.points[1])[0]))
+    }
+
+    /// Real additions and multiplications of [`PlaneFft::inverse`], likewise.
+    ///
+    /// # Errors
+    /// As [`PlaneFft::new`], and for a crop that does not fit.
+    pub fn inverse_flops(shape: &[usize], crop: &[Range<usize>]) -> Result<u64, ShapeError> {
+        let sizes = Sizes::new(shape)?;
+        let at = sizes.places(crop_of(shape, crop)?);
+        Ok(sizes.flops(at, row_flops(sizes.points[1])[1]))
+    }
+
+    fn check(&self, real: &[f32], spectrum: &[f32], scratch: &[f32]) -> Result<(), ShapeError> {
+        check_len("real", self.real_len(), real.len())?;
+        check_len("spectrum", self.spectrum_len() * COMPLEX_POINT, spectrum.len())?;
+        check_scratch(PlaneFft::scratch_len_of(&self.shape)?, scratch.len())
+    }
+
+    /// Scratch as columns of a strip, the strip, and the scratch of lines.
+    fn divide<'s>(&self, scratch: &'s mut [f32]) -> (&'s mut [Point], &'s mut [f32], &'s mut [f32]) {
+        let (columns, rest) = scratch.split_at_mut(self.sizes().column_points() * COMPLEX_POINT);
+        let (strip, rest) = rest.split_at_mut(self.points[1] * LANES);
+        (columns.as_chunks_mut().0, strip, rest)
+    }
+
+    /// The lines of axis 0 of a strip; `swap` makes it the inverse.
+    #[inline(always)]
+    fn along_depth<S: Simd>(&self, simd: S, swap: bool, columns: &mut [Point], scratch: &mut [f32]) {
+        let [n0, ..] = self.points;
+        let stride = self.sizes().blocks() * LANES;
+        if n0 > 1 {
+            for k1 in 0..self.sizes().half() {
+                let line = &mut columns[k1..][..(n0 - 1) * stride + 1];
+                self.depth.in_place(simd, swap, line, stride, scratch);
+            }
+        }
+    }
+
+    /// Calls `visit(columns of a block, row of the block)` for every block of 16 frequencies of axis 1, where a row
+    /// begins at column `x`.
+    fn tiles(
+        &self,
+        columns: &mut [Point],
+        spectrum: &mut [Point],
+        x: usize,
+        mut visit: impl FnMut(&mut [Point], &mut [Point]),
+    ) {
+        let lines = spectrum.chunks_exact_mut(self.points[2]);
+        for (block, line) in columns.chunks_exact_mut(LANES).zip(lines) {
+            let end = (x + LANES).min(line.len());
+            visit(block, &mut line[x..end]);
+        }
+    }
+}
+
+/// The factors between the steps of a folded axis.
+fn twist(sizes: Sizes) -> Vec<Point> {
+    let [_, n1, n2] = sizes.points;
+    let n = (n1 * n2) as f64;
+    let point = |(block, x): (usize, usize)| {
+        let mut point = [0.0; COMPLEX_POINT];
+        for lane in 0..LANES {
+            let w = Complex::cis(-std::f64::consts::TAU * ((x * (block * LANES + lane)) as f64 / n));
+            (point[lane], point[LANES + lane]) = (w.re as f32, w.im as f32);
+        }
+        point
+    };
+    (0..sizes.blocks()).flat_map(|block| (0..n2).map(move |x| (block, x))).map(point).collect()
+}
+
+/// Multiplies the points of a row by the factors, or by their conjugates.
+#[inline(always)]
+fn multiply<S: Simd>(simd: S, row: &mut [Point], factors: &[Point], conjugate: bool) {
+    for (point, factor) in row.iter_mut().zip(factors) {
+        for part in 0..LANES / S::F32_LANES {
+            let (a, w) = (load::<S>(false, point, part), load::<S>(false, factor, part));
+            let w = if conjugate { Complex { re: w.re, im: simd.neg_f32s(w.im) } } else { w };
+            store::<S>(false, point, part, twisted(simd, a, w));
+        }
+    }
+}
+
+/// Transposes 16 points of 16 lanes.
+fn transposed(from: &[Point], to: &mut [Point]) {
+    let (from, to) = (from.as_flattened(), to.as_flattened_mut());
+    square(from, COMPLEX_POINT, to, COMPLEX_POINT);
+    square(&from[LANES..], COMPLEX_POINT, &mut to[LANES..], COMPLEX_POINT);
+}
+
+/// [`PlaneFft::forward`] with checked arguments.
+struct Forward<'a> {
+    plan: &'a PlaneFft,
+    at: [Range<usize>; 3],
+    /// Points of the last axis of the shape that count.
+    row_end: usize,
+    real: &'a [f32],
+    spectrum: &'a mut [Point],
+    scratch: &'a mut [f32],
+}
+
+impl Forward<'_> {
+    /// Copies the strip that begins with column `x` of slice `z`.
+    fn gather(&self, z: usize, x: usize, strip: &mut [f32]) {
+        let [_, n1, n2] = self.plan.points;
+        for (y, to) in self.at[1].clone().zip(strip.chunks_exact_mut(LANES)) {
+            let end = if self.plan.twist.is_some() { self.row_end - (y * n2).min(self.row_end) } else { self.at[2].end };
+            let len = end.min(n2).saturating_sub(x).min(LANES);
+            let from = ((z * n1 + y) * n2 + x).min(self.real.len());
+            to[..len].copy_from_slice(&self.real[from..][..len]);
+            to[len..].fill(0.0);
+        }
+    }
+}
+
+impl WithSimd for Forward<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let plan = self.plan;
+        let (columns, strip, rest) = plan.divide(std::mem::take(&mut self.scratch));
+        let spectrum = std::mem::take(&mut self.spectrum);
+        let (rows, end) = (plan.sizes().blocks() * LANES, self.at[2].end);
+        for x in (0..end).step_by(LANES) {
+            columns.fill([0.0; COMPLEX_POINT]);
+            for z in self.at[0].clone() {
+                self.gather(z, x, strip);
+                let column = &mut columns[z * rows..][..plan.sizes().half()];
+                plan.column.forward(simd, self.at[1].end, strip, column, rest);
+            }
+            plan.along_depth(simd, false, columns, rest);
+            plan.tiles(columns, spectrum, x, |columns, row| {
+                if row.len() == LANES {
+                    return transposed(columns, row);
+                }
+                let mut tile = [[0.0; COMPLEX_POINT]; LANES];
+                transposed(columns, &mut tile);
+                row.copy_from_slice(&tile[..row.len()]);
+            });
+        }
+        let (n2, filled) = (plan.points[2], end.next_multiple_of(LANES).min(plan.points[2]));
+        for (number, row) in spectrum.chunks_exact_mut(n2).enumerate() {
+            row[filled..].fill([0.0; COMPLEX_POINT]);
+            if let Some(twist) = &plan.twist {
+                multiply(simd, &mut row[..filled], &twist[number * n2..], false);
+            }
+            plan.row.in_place(simd, false, row, 1, rest);
+        }
+    }
+}
+
+/// [`PlaneFft::inverse`] with checked arguments.
+struct Inverse<'a> {
+    plan: &'a PlaneFft,
+    at: [Range<usize>; 3],
+    real: &'a mut [f32],
+    spectrum: &'a [Point],
+    scratch: &'a mut [f32],
+}
+
+impl Inverse<'_> {
+    /// Copies the strip to the columns from `x` on of slice `z`.
+    fn scatter(&mut self, z: usize, x: usize, strip: &[f32]) {
+        let [_, n1, n2] = self.plan.points;
+        let len = LANES.min(n2 - x);
+        for y in self.at[1].clone() {
+            self.real[(z * n1 + y) * n2 + x..][..len].copy_from_slice(&strip[y * LANES..][..len]);
+        }
+    }
+}
+
+impl WithSimd for Inverse<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let (plan, spectrum) = (self.plan, self.spectrum);
+        let scratch = std::mem::take(&mut self.scratch);
+        let (lines, scratch) = scratch.split_at_mut(plan.spectrum_len() * COMPLEX_POINT);
+        let lines: &mut [Point] = lines.as_chunks_mut().0;
+        let (columns, strip, rest) = plan.divide(scratch);
+        let (n2, rows) = (plan.points[2], plan.sizes().blocks() * LANES);
+        let (begin, end) = (self.at[2].start / LANES * LANES, self.at[2].end.next_multiple_of(LANES).min(n2));
+        for (number, (from, row)) in spectrum.chunks_exact(n2).zip(lines.chunks_exact_mut(n2)).enumerate() {
+            plan.row.apart(simd, true, from, row, rest);
+            if let Some(twist) = &plan.twist {
+                multiply(simd, &mut row[begin..end], &twist[number * n2 + begin..], true);
+            }
+        }
+        for x in (begin..end).step_by(LANES) {
+            plan.tiles(columns, lines, x, |columns, row| {
+                if row.len() == LANES {
+                    return transposed(row, columns);
+                }
+                let mut tile = [[0.0; COMPLEX_POINT]; LANES];
+                tile[..row.len()].copy_from_slice(row);
+                transposed(&tile, columns);
+            });
+            plan.along_depth(simd, true, columns, rest);
+            for z in self.at[0].clone() {
+                let column = &mut columns[z * rows..][..plan.sizes().half()];
+                plan.column.inverse(simd, column, strip, rest);
+                self.scatter(z, x, strip);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::common::*;
+    use crate::definition::{Direction, dft};
+    use proptest::prelude::*;
+
+    /// Errors of a forward transform of noise in this support, and of an inverse one in this crop.
+    fn errors(shape: &[usize], support: &[usize], crop: &[Range<usize>]) -> [f64; 2] {
+        let plan = PlaneFft::new(shape).unwrap();
+        let at = inside(shape, &from_zero(support));
+        let mut scratch = vec![f32::NAN; PlaneFft::scratch_len_of(shape).unwrap()];
+        let mut spectrum = vec![f32::NAN; plan.spectrum_len() * COMPLEX_POINT];
+        let signal = noise(1, plan.real_len());
+        let wide = |x: &[f32]| x.iter().map(|x| Complex::new(f64::from(*x), 0.0)).collect::<Vec<_>>();
+        let expected = dft(shape, &masked(&wide(&signal), &at), Direction::Forward).unwrap();
+        plan.forward(support, &poisoned(signal.clone(), 1, &at), &mut spectrum, &mut scratch).unwrap();
+        let (found, wanted) = ordered(&plan, &spectrum, &expected);
+        let forward = error(&found, &wanted, &vec![true; wanted.len()]);
+        // The inverse of the whole signal's spectrum.
+        plan.forward(shape, &signal, &mut spectrum, &mut scratch).unwrap();
+        let mut real = vec![f32::NAN; signal.len()];
+        scratch.fill(f32::NAN);
+        plan.inverse(crop, &spectrum, &mut real, &mut scratch).unwrap();
+        let scaled: Vec<f32> = real.iter().map(|x| x * plan.scale()).collect();
+        [forward, error(&wide(&scaled), &wide(&signal), &inside(shape, crop))]
+    }
+
+    /// The spectrum, lane by lane, and what it should be.
+    fn ordered(
+        plan: &PlaneFft,
+        spectrum: &[f32],
+        expected: &[Complex<f64>],
+    ) -> (Vec<Complex<f64>>, Vec<Complex<f64>>) {
+        let ([_, n1, n2], blocks) = (plan.points, plan.sizes().blocks());
+        let mut pairs = (Vec::new(), Vec::new());
+        for (index, point) in spectrum.chunks(COMPLEX_POINT).enumerate() {
+            let (k0, block, k2) = (index / n2 / blocks, index / n2 % blocks, index % n2);
+            for lane in 0..LANES {
+                let k1 = block * LANES + lane;
+                let at = if plan.twist.is_some() { k1 + n1 * k2 } else { (k0 * n1 + k1) * n2 + k2 };
+                pairs.0.push(Complex::new(f64::from(point[lane]), f64::from(point[LANES + lane])));
+                pairs.1.push(if k1 <= n1 / 2 { expected[at] } else { Complex::ZERO });
+            }
+        }
+        pairs
+    }
+
+    #[test]
+    fn transforms_are_those_of_the_definition() {
+        let whole = |shape: &[usize]| (shape.to_vec(), shape.to_vec(), from_zero(shape));
+        let mut cases: Vec<(Vec<usize>, Vec<usize>, Vec<Range<usize>>)> =
+            [&[1][..], &[7], &[32], &[96], &[1024], &[30, 40], &[33, 17], &[5, 12, 20], &[64, 1], &[1, 64], &[3, 1, 16]]
+                .into_iter()
+                .map(whole)
+                .collect();
+        cases.push((vec![1024], vec![300], vec![500..800]));
+        cases.push((vec![512], vec![9], vec![3..5]));
+        cases.push((vec![40, 48], vec![11, 17], vec![7..40, 20..21]));
+        cases.push((vec![6, 10, 36], vec![2, 3, 33], vec![5..6, 0..10, 31..36]));
+        for (shape, support, crop) in cases {
+            for error in errors(&shape, &support, &crop) {
+                within(error, (&shape, &support, &crop));
+            }
+        }
+    }
+
+    #[test]
+    fn single_axes_are_folded_where_they_can_be() {
+        assert_eq!(fold([1, 1, 1024]), Some([1, 32, 32]));
+        assert_eq!(fold([1, 1, 48]), None);
+        assert_eq!(fold([1, 2, 1024]), None);
+        assert_eq!(fold([1, 1, 32]), Some([1, 2, 16]));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+        #[test]
+        fn any_shape_support_and_crop(
+            axes in proptest::collection::vec((1usize..40, 0.0f64..1.0, 0.0f64..1.0, 0.0f64..1.0), 1..=3)
+        ) {
+            let shape: Vec<usize> = axes.iter().map(|axis| axis.0).collect();
+            let part = |n: usize, share: f64| 1 + (share * (n - 1) as f64) as usize;
+            let support: Vec<usize> = axes.iter().map(|axis| part(axis.0, axis.1)).collect();
+            let crop: Vec<Range<usize>> = axes.iter().map(|axis| {
+                let end = part(axis.0, axis.2);
+                (axis.3 * (end - 1) as f64) as usize..end
+            }).collect();
+            for error in errors(&shape, &support, &crop) {
+                within(error, (&shape, &support, &crop));
+            }
+        }
+    }
+}
