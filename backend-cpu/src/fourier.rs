@@ -15,8 +15,8 @@ use fft_core::{COMPLEX_POINT, LANES, PlaneFft, RealFft};
 use crate::raw::{Columns, for_each_column_block, for_each_part, for_each_rectangle};
 use crate::{Buffer, Cpu};
 use lanes::{Epilogue, Lanes};
-use plan::{Map, Maps, divided};
 pub(crate) use plan::{InLanes, Plan};
+use plan::{Map, Maps, divided};
 use points::Points;
 use product::{Factor, Product, Target, View};
 
@@ -244,8 +244,10 @@ impl FourierKernel {
         let (blocks, row_maps) = (self.plan.blocks(), out_maps / rows);
         let [task_rows, task_blocks] = self.plan.product_task(self.plan.product_sizes(units.len()));
         let (row_parts, block_parts) = (divided(rows, task_rows), divided(blocks, task_blocks));
-        let factor = |spectra, maps, view| {
-            Factor { elements: as_elements(spectra), view, steps: self.plan.steps(maps) }
+        let factor = |spectra, maps, view| Factor {
+            elements: as_elements(spectra),
+            view,
+            steps: self.plan.steps(maps),
         };
         let rows_are_maps = self.plan.in_lanes == InLanes::Points;
         let task = |rows: &Range<usize>, blocks: &Range<usize>, mut columns: Columns<'_>| {

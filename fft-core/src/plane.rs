@@ -324,7 +324,11 @@ impl Forward<'_> {
     fn gather(&self, z: usize, x: usize, strip: &mut [f32]) {
         let [_, n1, n2] = self.plan.points;
         for (y, to) in self.at[1].clone().zip(strip.chunks_exact_mut(LANES)) {
-            let end = if self.plan.twist.is_some() { self.row_end - (y * n2).min(self.row_end) } else { self.at[2].end };
+            let end = if self.plan.twist.is_some() {
+                self.row_end - (y * n2).min(self.row_end)
+            } else {
+                self.at[2].end
+            };
             let len = end.min(n2).saturating_sub(x).min(LANES);
             let from = ((z * n1 + y) * n2 + x).min(self.real.len());
             to[..len].copy_from_slice(&self.real[from..][..len]);
@@ -476,11 +480,22 @@ mod tests {
     #[test]
     fn transforms_are_those_of_the_definition() {
         let whole = |shape: &[usize]| (shape.to_vec(), shape.to_vec(), from_zero(shape));
-        let mut cases: Vec<(Vec<usize>, Vec<usize>, Vec<Range<usize>>)> =
-            [&[1][..], &[7], &[32], &[96], &[1024], &[30, 40], &[33, 17], &[5, 12, 20], &[64, 1], &[1, 64], &[3, 1, 16]]
-                .into_iter()
-                .map(whole)
-                .collect();
+        let mut cases: Vec<(Vec<usize>, Vec<usize>, Vec<Range<usize>>)> = [
+            &[1][..],
+            &[7],
+            &[32],
+            &[96],
+            &[1024],
+            &[30, 40],
+            &[33, 17],
+            &[5, 12, 20],
+            &[64, 1],
+            &[1, 64],
+            &[3, 1, 16],
+        ]
+        .into_iter()
+        .map(whole)
+        .collect();
         cases.push((vec![1024], vec![300], vec![500..800]));
         cases.push((vec![512], vec![9], vec![3..5]));
         cases.push((vec![40, 48], vec![11, 17], vec![7..40, 20..21]));
@@ -494,7 +509,7 @@ mod tests {
 
     #[test]
     fn single_axes_are_folded_where_they_can_be() {
-        assert_eq!(fold([1, 1, 1024]), Some([1, 32, 32]));
+        assert_eq!(fold([1, 1, 1024]), Some([1, 64, 16]));
         assert_eq!(fold([1, 1, 48]), None);
         assert_eq!(fold([1, 2, 1024]), None);
         assert_eq!(fold([1, 1, 32]), Some([1, 2, 16]));
@@ -504,8 +519,11 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(40))]
         #[test]
         fn any_shape_support_and_crop(
-            axes in proptest::collection::vec((1usize..40, 0.0f64..1.0, 0.0f64..1.0, 0.0f64..1.0), 1..=3)
+            mut axes in proptest::collection::vec((1usize..40, 0.0f64..1.0, 0.0f64..1.0, 0.0f64..1.0), 1..=3)
         ) {
+            // The definition is slow.
+            let most = if axes.len() == 3 { 12 } else { 40 };
+            axes.iter_mut().for_each(|axis| axis.0 = axis.0.min(most));
             let shape: Vec<usize> = axes.iter().map(|axis| axis.0).collect();
             let part = |n: usize, share: f64| 1 + (share * (n - 1) as f64) as usize;
             let support: Vec<usize> = axes.iter().map(|axis| part(axis.0, axis.1)).collect();

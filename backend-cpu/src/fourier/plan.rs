@@ -179,8 +179,8 @@ impl Plan {
         let units = problem.batch().checked_mul(tiling.tile_count()).ok_or_else(too_large)?;
         plan.group = if whole { units } else { plan.group_units(machine).min(units) };
         let maps = [Role::Input, Role::Weight, Role::Output].map(|role| plan.maps_f64(role));
-        let values =
-            maps.iter().sum::<f64>() * (blocks * COMPLEX_POINT) as f64 + points as f64 * 100.0 * threads as f64;
+        let values = maps.iter().sum::<f64>() * (blocks * COMPLEX_POINT) as f64
+            + points as f64 * 100.0 * threads as f64;
         if values < (1u64 << 48) as f64 { Ok(plan) } else { Err(too_large()) }
     }
 
@@ -235,7 +235,8 @@ impl Plan {
 
     /// Rows of the product over a group of units, and elements of the three matrices of one group of channels.
     pub(crate) fn product_sizes(&self, units: usize) -> [usize; 2] {
-        let (group_in, group_out) = (self.problem.group_in() * self.phases(Role::Input), self.problem.group_out());
+        let (group_in, group_out) =
+            (self.problem.group_in() * self.phases(Role::Input), self.problem.group_out());
         let rows = match self.pass {
             Pass::BackwardWeights => self.problem.out_channels(),
             _ => units,
