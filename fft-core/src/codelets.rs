@@ -65,7 +65,7 @@ impl Codelet<8> for Dft {
         let e = <Dft as Codelet<4>>::run(s, [x[0], x[2], x[4], x[6]]);
         let o = <Dft as Codelet<4>>::run(s, [x[1], x[3], x[5], x[7]]);
         let (y1, y5) = plus_minus_eighth(s, e[1], o[1]);
-        let (y3, y7) = plus_minus_eighth(s, e[3], Complex { re: o[3].im, im: s.neg(o[3].re) });
+        let (y3, y7) = plus_minus_three_eighths(s, e[3], o[3]);
         [add(s, e[0], o[0]), y1, sub_i(s, e[2], o[2]), y3, sub(s, e[0], o[0]), y5, add_i(s, e[2], o[2]), y7]
     }
 }
@@ -78,6 +78,21 @@ fn plus_minus_eighth<A: Arith>(s: A, e: Complex<A::V>, o: Complex<A::V>) -> (Com
     (
         Complex { re: s.mul_add(h, t.re, e.re), im: s.mul_add(h, t.im, e.im) },
         Complex { re: s.neg_mul_add(h, t.re, e.re), im: s.neg_mul_add(h, t.im, e.im) },
+    )
+}
+
+/// `(e + w o, e - w o)` with `w = exp(-6πi/8)`: 10 operations.
+#[inline(always)]
+fn plus_minus_three_eighths<A: Arith>(
+    s: A,
+    e: Complex<A::V>,
+    o: Complex<A::V>,
+) -> (Complex<A::V>, Complex<A::V>) {
+    let h = s.splat(FRAC_1_SQRT_2);
+    let t = add_i(s, o, o);
+    (
+        Complex { re: s.neg_mul_add(h, t.re, e.re), im: s.neg_mul_add(h, t.im, e.im) },
+        Complex { re: s.mul_add(h, t.re, e.re), im: s.mul_add(h, t.im, e.im) },
     )
 }
 

@@ -1,6 +1,6 @@
 //! The complex transform of one line of a complex lane block, in place (strided) or to another line.
 
-use crate::pass::{First, InPlace, Later, Stage};
+use crate::pass::{Apart, InPlace, Stage};
 use crate::recipe::Recipe;
 use crate::{COMPLEX_POINT, LANES, Point};
 use num_complex::Complex;
@@ -77,7 +77,7 @@ impl LineFft {
                 [begin, rest @ ..] => {
                     let (points, _) = scratch.as_chunks_mut();
                     let (x, y) = points.split_at_mut(self.recipe.length());
-                    first(simd, swap, begin, data, stride, x);
+                    apart(simd, swap, begin, (data, stride), (x, 1));
                     later(simd, swap, rest, [x, y], data, stride);
                 }
             },
@@ -98,11 +98,11 @@ impl LineFft {
         match &self.kernel {
             Kernel::Stages(stages) => match &stages[..] {
                 [] => dst.copy_from_slice(src),
-                [only] => first(simd, swap, only, src, 1, dst),
+                [only] => apart(simd, swap, only, (src, 1), (dst, 1)),
                 [begin, rest @ ..] => {
                     let (points, _) = scratch.as_chunks_mut();
                     let (x, y) = points.split_at_mut(self.recipe.length());
-                    first(simd, swap, begin, src, 1, x);
+                    apart(simd, swap, begin, (src, 1), (x, 1));
                     later(simd, swap, rest, [x, y], dst, 1);
                 }
             },
@@ -141,10 +141,16 @@ macro_rules! of_radix {
     };
 }
 
-/// The first pass.
+/// A pass from one line to another, each with its stride.
 #[inline(always)]
-fn first<S: Simd>(simd: S, swap: bool, stage: &Stage, src: &[Point], stride: usize, dst: &mut [Point]) {
-    of_radix!(simd, First, stage, { swap, stage, src, stride, dst });
+fn apart<S: Simd>(
+    simd: S,
+    swap: bool,
+    stage: &Stage,
+    (src, src_stride): (&[Point], usize),
+    (dst, dst_stride): (&mut [Point], usize),
+) {
+    of_radix!(simd, Apart, stage, { swap, stage, src, src_stride, dst, dst_stride });
 }
 
 /// The only pass, in place.
@@ -166,8 +172,7 @@ fn later<S: Simd>(
     let last = stages.len() - 1;
     for (i, stage) in stages.iter().enumerate() {
         let (dst, stride) = if i == last { (&mut *data, out_stride) } else { (&mut *y, 1) };
-        let src = &*x;
-        of_radix!(simd, Later, stage, { swap, stage, src, dst, stride });
+        apart(simd, swap, stage, (x, 1), (dst, stride));
         std::mem::swap(&mut x, &mut y);
     }
 }

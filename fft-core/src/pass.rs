@@ -35,25 +35,17 @@ impl Stage {
     }
 }
 
-/// The first pass (`s = 1`): strided source, contiguous destination.
+/// A pass from one line to another, either perhaps strided.
 ///
 /// In all passes `swap` exchanges real and imaginary parts of input and output, which inverts the
 /// transform.
-pub(crate) struct First<'a, const R: usize> {
+pub(crate) struct Apart<'a, const R: usize> {
     pub(crate) swap: bool,
     pub(crate) stage: &'a Stage,
     pub(crate) src: &'a [Point],
-    pub(crate) stride: usize,
+    pub(crate) src_stride: usize,
     pub(crate) dst: &'a mut [Point],
-}
-
-/// Any other pass: contiguous source; the destination may be strided in the last one (`m = 1`).
-pub(crate) struct Later<'a, const R: usize> {
-    pub(crate) swap: bool,
-    pub(crate) stage: &'a Stage,
-    pub(crate) src: &'a [Point],
-    pub(crate) dst: &'a mut [Point],
-    pub(crate) stride: usize,
+    pub(crate) dst_stride: usize,
 }
 
 /// The only pass of a line of `R` points that is its own destination.
@@ -63,50 +55,44 @@ pub(crate) struct InPlace<'a, const R: usize> {
     pub(crate) stride: usize,
 }
 
-impl<const R: usize> WithSimd for First<'_, R>
+impl<const R: usize> WithSimd for Apart<'_, R>
 where
     Dft: Codelet<R>,
 {
     type Output = ();
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let First { swap, stage: Stage { m, twiddles, .. }, src, stride, dst } = self;
-        let x: [&[Point]; R] = segments(src, m * stride, (m - 1) * stride + 1);
-        let (chunks, _) = dst.as_chunks_mut::<R>();
-        let Some((first, chunks)) = chunks.split_first_mut() else {
-            return;
-        };
-        butterfly::<S, R>(simd, swap, x.map(|x| &x[0]), &mut first.each_mut(), None);
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let Stage { m, s, twiddles, .. } = self.stage;
+        for q in 0..*s {
+            self.butterfly(simd, [0, q], None);
+        }
         let (groups, _) = twiddles.as_chunks::<R>();
-        for (p, (y, w)) in (1..*m).zip(chunks.iter_mut().zip(groups)) {
-            butterfly::<S, R>(simd, swap, x.map(|x| &x[p * stride]), &mut y.each_mut(), Some(w));
+        for (p, w) in (1..*m).zip(groups) {
+            for q in 0..*s {
+                self.butterfly(simd, [p, q], Some(w));
+            }
         }
     }
 }
 
-impl<const R: usize> WithSimd for Later<'_, R>
+impl<const R: usize> Apart<'_, R>
 where
     Dft: Codelet<R>,
 {
-    type Output = ();
+    /// One butterfly of all lanes, outputs multiplied by the twiddles if there are any.
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Later { swap, stage: Stage { m, s, twiddles, .. }, src, dst, stride } = self;
-        let len = (s - 1) * stride + 1;
-        let x: [&[Point]; R] = segments(src, m * s, *s);
-        let mut y: [&mut [Point]; R] = segments_mut(dst, s * stride, len);
-        for q in 0..*s {
-            let mut y = y.each_mut().map(|y| &mut y[q * stride]);
-            butterfly::<S, R>(simd, swap, x.map(|x| &x[q]), &mut y, None);
-        }
-        let (groups, _) = twiddles.as_chunks::<R>();
-        for (p, w) in (1..*m).zip(groups) {
-            let x: [&[Point]; R] = segments(&src[s * p..], m * s, *s);
-            let mut y: [&mut [Point]; R] = segments_mut(&mut dst[s * R * p..], *s, *s);
-            for q in 0..*s {
-                let mut y = y.each_mut().map(|y| &mut y[q]);
-                butterfly::<S, R>(simd, swap, x.map(|x| &x[q]), &mut y, Some(w));
+    fn butterfly<S: Simd>(&mut self, simd: S, [p, q]: [usize; 2], twiddles: Option<&[[f32; 2]; R]>) {
+        let (Stage { m, s, .. }, swap) = (self.stage, self.swap);
+        let from = Strided { at: (q + s * p) * self.src_stride, step: m * s * self.src_stride };
+        let to = Strided { at: (q + s * R * p) * self.dst_stride, step: s * self.dst_stride };
+        for part in 0..LANES / S::F32_LANES {
+            let mut y = transformed::<S, R>(simd, swap, self.src, from, part);
+            if let Some(w) = twiddles {
+                for j in 1..R {
+                    y[j] = twiddle(simd, y[j], w[j]);
+                }
             }
+            stored::<S, R>(swap, self.dst, to, part, y);
         }
     }
 }
@@ -119,56 +105,19 @@ where
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let InPlace { swap, data, stride } = self;
-        let mut points: [&mut [Point]; R] = segments_mut(data, stride, 1);
+        let points = Strided { at: 0, step: stride };
         for part in 0..LANES / S::F32_LANES {
-            let x = points.each_ref().map(|point| &point[0]);
-            let y = transformed::<S, R>(simd, swap, x, part);
-            stored::<S, R>(swap, &mut points.each_mut().map(|point| &mut point[0]), part, y);
+            let y = transformed::<S, R>(simd, swap, data, points, part);
+            stored::<S, R>(swap, data, points, part, y);
         }
     }
 }
 
-/// `R` slices of `len` points, `step` points apart.
-#[inline(always)]
-fn segments<const R: usize>(src: &[Point], step: usize, len: usize) -> [&[Point]; R] {
-    let mut segments = [&src[..len]; R];
-    for j in 1..R {
-        segments[j] = &src[j * step..][..len];
-    }
-    segments
-}
-
-/// `R` slices of `len <= step` points, `step` points apart.
-#[inline(always)]
-fn segments_mut<const R: usize>(dst: &mut [Point], step: usize, len: usize) -> [&mut [Point]; R] {
-    let mut rest = dst;
-    std::array::from_fn(|_| {
-        let (head, tail) = std::mem::take(&mut rest).split_at_mut(len);
-        rest = tail.get_mut(step - len..).unwrap_or_default();
-        head
-    })
-}
-
-/// One butterfly of all lanes, outputs multiplied by the twiddles if there are any.
-#[inline(always)]
-fn butterfly<S: Simd, const R: usize>(
-    simd: S,
-    swap: bool,
-    x: [&Point; R],
-    out: &mut [&mut Point; R],
-    twiddles: Option<&[[f32; 2]; R]>,
-) where
-    Dft: Codelet<R>,
-{
-    for part in 0..LANES / S::F32_LANES {
-        let mut y = transformed::<S, R>(simd, swap, x, part);
-        if let Some(w) = twiddles {
-            for j in 1..R {
-                y[j] = twiddle(simd, y[j], w[j]);
-            }
-        }
-        stored::<S, R>(swap, out, part, y);
-    }
+/// Where the points of a butterfly are: the first, and from one to the next.
+#[derive(Clone, Copy)]
+struct Strided {
+    at: usize,
+    step: usize,
 }
 
 /// Loads and transforms `R` points.
@@ -176,15 +125,16 @@ fn butterfly<S: Simd, const R: usize>(
 fn transformed<S: Simd, const R: usize>(
     simd: S,
     swap: bool,
-    points: [&Point; R],
+    points: &[Point],
+    Strided { at, step }: Strided,
     part: usize,
 ) -> [Complex<S::f32s>; R]
 where
     Dft: Codelet<R>,
 {
-    let mut x = [load::<S>(swap, points[0], part); R];
+    let mut x = [load::<S>(swap, &points[at], part); R];
     for j in 1..R {
-        x[j] = load::<S>(swap, points[j], part);
+        x[j] = load::<S>(swap, &points[at + j * step], part);
     }
     <Dft as Codelet<R>>::run(simd, x)
 }
@@ -193,12 +143,13 @@ where
 #[inline(always)]
 fn stored<S: Simd, const R: usize>(
     swap: bool,
-    points: &mut [&mut Point; R],
+    points: &mut [Point],
+    Strided { at, step }: Strided,
     part: usize,
     y: [Complex<S::f32s>; R],
 ) {
     for j in 0..R {
-        store::<S>(swap, points[j], part, y[j]);
+        store::<S>(swap, &mut points[at + j * step], part, y[j]);
     }
 }
 
