@@ -19,6 +19,7 @@ use conv_core::{
 
 use crate::Cpu;
 use crate::merge::merged;
+pub(crate) use count::blocks;
 use maps::Maps;
 use weights::Weights;
 

@@ -19,6 +19,7 @@ mod im2col;
 mod machine;
 mod merge;
 mod ops;
+mod padded;
 mod parallel;
 mod raw;
 
@@ -30,7 +31,7 @@ use conv_core::{Backend, ConvAlgorithm, ConvProblem, Engine, Error, Machine, Pas
 
 /// Every algorithm, one line each.
 static ALGORITHMS: &[&dyn ConvAlgorithm<Cpu>] =
-    &[&direct::Direct, &im2col::Im2col, &fft::Fft, &fft_tiled::FftTiled];
+    &[&direct::Direct, &padded::Padded, &im2col::Im2col, &fft::Fft, &fft_tiled::FftTiled];
 
 /// The CPU this program runs on.
 pub struct Cpu {

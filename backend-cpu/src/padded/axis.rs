@@ -1,0 +1,126 @@
+//! One axis of the made maps against the source maps: one form for forward and backward-input.
+
+use std::ops::Range;
+
+use conv_core::{Axis, Pass};
+
+/// Targets that meet the source at the same taps: all in forward; in backward-input those of one residue of the
+/// stride.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Class {
+    /// Target `first + step q` is number `q` of `count`.
+    pub(super) first: usize,
+    pub(super) step: usize,
+    pub(super) count: usize,
+    /// Source positions from one number to the next.
+    pub(super) stride: usize,
+    /// The position, in the source or not, that number 0 meets at the tap of offset 0; and the greatest offset.
+    low: isize,
+    reach: usize,
+}
+
+/// A kernel point and where it meets the source: `offset` positions on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tap {
+    pub(super) point: usize,
+    pub(super) offset: usize,
+}
+
+impl Class {
+    /// Positions of the source that are read.
+    pub(super) fn span(&self) -> usize {
+        (self.count.max(1) - 1) * self.stride + self.reach + 1
+    }
+
+    /// The source element at the first position read, perhaps before the first one.
+    pub(super) fn low(&self) -> isize {
+        self.low
+    }
+
+    /// What of the class is among these targets.
+    pub(super) fn within(self, targets: &Range<usize>) -> Class {
+        let number = |target: usize| target.saturating_sub(self.first).div_ceil(self.step).min(self.count);
+        let (begin, end) = (number(targets.start), number(targets.end));
+        let low = self.low + (begin * self.stride) as isize;
+        Class { first: self.first + begin * self.step, count: end - begin, low, ..self }
+    }
+}
+
+/// The classes of an axis with their taps; all targets are in one of them.
+pub(super) fn classes(axis: &Axis, pass: Pass) -> Vec<(Class, Vec<Tap>)> {
+    let (padding, dilation) = (axis.padding.0, axis.dilation);
+    if pass != Pass::BackwardInput {
+        let tap = |point| Tap { point, offset: point * dilation };
+        let (low, reach) = (-(padding as isize), (axis.kernel - 1) * dilation);
+        let class = Class { first: 0, step: 1, count: axis.output(), stride: axis.stride, low, reach };
+        return vec![(class, (0..axis.kernel).map(tap).collect())];
+    }
+    let step = axis.stride;
+    let of = |first: usize| {
+        // Output `(first + padding - point dilation) / step` where that is whole.
+        let output = |point: usize| {
+            let at = (first + padding) as isize - (point * dilation) as isize;
+            (at.rem_euclid(step as isize) == 0).then_some(at.div_euclid(step as isize))
+        };
+        let outputs: Vec<(usize, isize)> =
+            (0..axis.kernel).filter_map(|point| Some((point, output(point)?))).collect();
+        let low = outputs.iter().map(|(_, output)| *output).min().unwrap_or(0);
+        let taps: Vec<Tap> = outputs
+            .iter()
+            .map(|(point, output)| Tap { point: *point, offset: (output - low) as usize })
+            .collect();
+        let reach = taps.iter().map(|tap| tap.offset).max().unwrap_or(0);
+        (Class { first, step, count: (axis.input - first).div_ceil(step), stride: 1, low, reach }, taps)
+    };
+    (0..step.min(axis.input)).map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_target_meets_what_the_definition_says() {
+        for (axis, targets) in [
+            (Axis::new(9, 3).stride(2).padding(1, 2), 2..4),
+            (Axis::new(7, 4).stride(3).padding(0, 5).dilation(2), 1..3),
+            (Axis::new(5, 2).padding(4, 0), 0..8),
+        ] {
+            for pass in [Pass::Forward, Pass::BackwardInput] {
+                let (mut found, mut wanted) = (Vec::new(), Vec::new());
+                for (class, taps) in classes(&axis, pass) {
+                    let class = class.within(&targets);
+                    for (number, tap) in
+                        (0..class.count).flat_map(|number| taps.iter().map(move |tap| (number, tap)))
+                    {
+                        let position = number * class.stride + tap.offset;
+                        assert!(position < class.span());
+                        found.push((
+                            class.first + class.step * number,
+                            tap.point,
+                            class.low() + position as isize,
+                        ));
+                    }
+                }
+                for (output, point) in (0..axis.output()).flat_map(|o| (0..axis.kernel).map(move |k| (o, k)))
+                {
+                    let input =
+                        (output * axis.stride + point * axis.dilation) as isize - axis.padding.0 as isize;
+                    let (target, source) = if pass == Pass::Forward {
+                        (output as isize, input)
+                    } else {
+                        (input, output as isize)
+                    };
+                    if targets.contains(&(target as usize)) {
+                        wanted.push((target as usize, point, source));
+                    }
+                }
+                let sources = if pass == Pass::Forward { -99..99 } else { 0..axis.output() as isize };
+                found.retain(|(.., source)| sources.contains(source));
+                found.sort_unstable();
+                wanted.sort_unstable();
+                assert_eq!(found, wanted, "{axis:?} {pass}");
+            }
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! Forward and backward-input: tasks make all channels of a group in a band of targets of one image.
+
+use std::ops::Range;
+
+use conv_core::{ConvProblem, Cost, Machine, Pass, Role, Unsupported};
+
+use super::axis::{Class, Tap, classes};
+use super::copy;
+use super::kernel::{self, Products};
+use super::layout::{Layout, TAIL};
+use crate::epilogue;
+use crate::raw::{Columns, for_each_part, for_each_rectangle};
+
+/// Tasks a thread should find, so that threads end together.
+const TASKS_PER_THREAD: usize = 4;
+
+/// Points of a map below which it is not cut for the sake of more tasks.
+const SMALLEST_BAND: usize = 512;
+
+/// Most values of a task's padded and made maps.
+pub(super) const MOST_VALUES: usize = 1 << 24;
+
+/// Most values of packed weights, or of sums of weights.
+pub(super) const MOST_WEIGHTS: usize = 1 << 32;
+
+/// The blocking of one problem and pass.
+pub(super) struct Maps {
+    problem: ConvProblem,
+    pass: Pass,
+    classes: [Vec<(Class, Vec<Tap>)>; 3],
+    /// The axis along which maps are cut into bands, and the targets of a band.
+    pub(super) cut: usize,
+    pub(super) band: usize,
+    /// Values of a task's padded maps, and of its made maps.
+    scratch: [usize; 2],
+    threads: usize,
+    lanes: usize,
+}
+
+/// The slowest axis with more than one target.
+pub(super) fn cut_axis(shape: [usize; 3]) -> usize {
+    shape.iter().position(|count| *count > 1).unwrap_or(2)
+}
+
+/// The longest band of which no more than `most` values are needed, and those; halved as long as `more` bands are
+/// wanted.
+pub(super) fn longest_band(
+    targets: usize,
+    cached: usize,
+    values: impl Fn(usize) -> Option<[usize; 2]>,
+    more: impl Fn(usize) -> bool,
+) -> Result<(usize, [usize; 2]), Unsupported> {
+    let of = |band| values(band).filter(|values| values.iter().sum::<usize>() <= MOST_VALUES);
+    let mut band = targets;
+    while band > 1 && (of(band).is_none_or(|values| values.iter().sum::<usize>() > cached) || more(band)) {
+        band = band.div_ceil(2);
+    }
+    let large = || Unsupported::Geometry("its padded maps are larger than any cache".into());
+    Ok((band, of(band).ok_or_else(large)?))
+}
+
+/// Values of the padded maps of `channels` in a layout with these classes; `None` where they are very many.
+pub(super) fn padded_len(classes: [Class; 3], channels: usize) -> Option<usize> {
+    let residue = classes[2].span().checked_next_multiple_of(classes[2].stride)?;
+    let map = classes[0].span().checked_mul(classes[1].span())?.checked_mul(residue)?;
+    map.checked_mul(channels)?.checked_add(TAIL)
+}
+
+impl Maps {
+    /// # Errors
+    /// A refusal where the maps that a row of targets needs are very large.
+    pub(super) fn new(machine: &Machine, problem: &ConvProblem, pass: Pass) -> Result<Maps, Unsupported> {
+        let shape = target_shape(problem, pass);
+        let long = || Unsupported::Geometry("its rows are longer than any cache".into());
+        if problem.volume().iter().any(|axis| axis.stride > MOST_VALUES || axis.kernel > MOST_VALUES) {
+            return Err(long());
+        }
+        if problem.len(Role::Weight) > MOST_WEIGHTS {
+            return Err(Unsupported::Geometry("its packed weights are larger than any memory".into()));
+        }
+        let classes = problem.volume().map(|axis| classes(&axis, pass));
+        let (cut, threads) = (cut_axis(shape), machine.threads.max(1));
+        let mut maps = Maps {
+            problem: *problem,
+            pass,
+            classes,
+            cut,
+            band: shape[cut],
+            scratch: [0; 2],
+            threads,
+            lanes: machine.lanes.max(1),
+        };
+        let tasks = problem.batch().saturating_mul(problem.groups());
+        let rest: usize = shape[cut + 1..].iter().product();
+        let more = |band: usize| {
+            let bands = shape[cut].div_ceil(band);
+            tasks.saturating_mul(bands) < threads * TASKS_PER_THREAD && band / 2 * rest >= SMALLEST_BAND
+        };
+        let cached = machine.caches[1] / 2 / size_of::<f32>();
+        (maps.band, maps.scratch) = longest_band(shape[cut], cached, |band| maps.values(band), more)?;
+        Ok(maps)
+    }
+
+    /// Made and summed channels of a group.
+    fn channels(&self) -> [usize; 2] {
+        let (group_in, group_out) = (self.problem.group_in(), self.problem.group_out());
+        if self.pass == Pass::Forward { [group_out, group_in] } else { [group_in, group_out] }
+    }
+
+    /// Layouts' sizes for a band at the beginning, in the middle or at the end: that of the greatest.
+    fn values(&self, band: usize) -> Option<[usize; 2]> {
+        let (mut padded, mut made) = (0, 0);
+        for [a, b, c] in self.combinations() {
+            let mut classes = [a.0, b.0, c.0];
+            classes[self.cut].count = classes[self.cut].count.min(band.div_ceil(classes[self.cut].step));
+            padded = padded.max(padded_len(classes, self.channels()[1])?);
+            if padded > MOST_VALUES {
+                return None;
+            }
+            made = made.max(Layout::new(classes).made * kernel::MOST_ROWS.min(self.channels()[0]));
+        }
+        Some([padded, made])
+    }
+
+    fn combinations(&self) -> impl Iterator<Item = [&(Class, Vec<Tap>); 3]> {
+        let [slices, rows, columns] = &self.classes;
+        slices.iter().flat_map(move |a| rows.iter().flat_map(move |b| columns.iter().map(move |c| [a, b, c])))
+    }
+
+    fn bands(&self) -> Vec<Range<usize>> {
+        let targets = target_shape(&self.problem, self.pass)[self.cut];
+        (0..targets).step_by(self.band).map(|begin| begin..(begin + self.band).min(targets)).collect()
+    }
+
+    /// Values of the packed weights, then of every thread's maps.
+    pub(super) fn workspace_len(&self) -> usize {
+        self.problem.len(Role::Weight) + self.threads * self.scratch.iter().sum::<usize>()
+    }
+
+    /// What the pass takes: every vector of every tile as a multiply-add of all its lanes; every value copied to or
+    /// from padded and made maps, with 16 more a row; each tensor once.
+    pub(super) fn cost(&self) -> Cost {
+        let [made, summed] = self.channels();
+        let maps = self.problem.batch() as f64 * self.problem.groups() as f64;
+        let bands = self.bands();
+        let (mut flops, mut moves) = (0.0, self.problem.len(Role::Weight) as f64);
+        // All bands but the last are taken to be alike.
+        let first = (bands[0].clone(), (bands.len() - 1) as f64);
+        let last = (bands[bands.len() - 1].clone(), 1.0);
+        for (band, times) in [first, last] {
+            for [a, b, c] in self.combinations() {
+                let layout = Layout::new(self.of_band([a.0, b.0, c.0], &band));
+                if layout.classes.iter().any(|class| class.count == 0) {
+                    continue;
+                }
+                let terms = summed as f64 * (a.1.len() * b.1.len() * c.1.len()) as f64;
+                let slots = kernel::slots(self.lanes, made, layout.vectors(self.lanes));
+                flops += times * 2.0 * self.lanes as f64 * slots * terms;
+                let padded = (layout.map + 16 * layout.spans[0] * layout.spans[1]) as f64 * summed as f64;
+                let rows = layout.classes[0].count * layout.classes[1].count;
+                moves += times * (padded + (rows * (layout.classes[2].count + 16)) as f64 * made as f64);
+            }
+        }
+        let bytes = 4.0 * self.pass.roles().map(|role| self.problem.len(role) as f64).iter().sum::<f64>();
+        let tasks = self.problem.batch().saturating_mul(self.problem.groups()).saturating_mul(bands.len());
+        let cost = Cost {
+            product_flops: flops * maps,
+            moves: moves * maps,
+            bytes,
+            launches: 2.0,
+            ..Cost::default()
+        };
+        Cost { workspace: self.workspace_len() * size_of::<f32>(), ..cost.in_tasks(tasks, self.threads) }
+    }
+
+    /// Classes of a task.
+    fn of_band(&self, mut classes: [Class; 3], band: &Range<usize>) -> [Class; 3] {
+        classes[self.cut] = classes[self.cut].within(band);
+        classes
+    }
+
+    /// Computes the pass.
+    pub(super) fn run(
+        &self,
+        [source, weight]: [&[f32]; 2],
+        out: &mut [f32],
+        epilogue: (Option<&[f32]>, bool),
+        workspace: &mut [f32],
+    ) {
+        let (packed, scratch) = workspace.split_at_mut(self.problem.len(Role::Weight));
+        self.pack(weight, packed);
+        let (shape, made) = (target_shape(&self.problem, self.pass), self.channels()[0]);
+        let (points, rest) = (shape.iter().product(), shape[self.cut + 1..].iter().product::<usize>());
+        let (images, groups) = (self.problem.batch(), self.problem.groups());
+        let rows: Vec<_> = (0..images * groups).map(|maps| maps * made..(maps + 1) * made).collect();
+        let bands = self.bands();
+        let columns: Vec<_> = bands.iter().map(|band| band.start * rest..band.end * rest).collect();
+        let scratch = (scratch, self.scratch.iter().sum());
+        for_each_rectangle(out, points, [&rows, &columns], scratch, |[maps, band], mut out, scratch| {
+            let task =
+                Task { maps: self, source, packed, epilogue, image: maps / groups, group: maps % groups };
+            task.run(&bands[band], &mut out, scratch);
+        });
+    }
+
+    /// Packs the weights as `[group][block of made channels][class][term][made channel]`.
+    fn pack(&self, weight: &[f32], packed: &mut [f32]) {
+        let ([made, summed], points) = (self.channels(), self.problem.points(Role::Weight));
+        let blocks = kernel::blocks(made);
+        let of = |index: usize| (index / blocks, kernel::block(made, index % blocks));
+        let range = |index: usize| {
+            let (group, block) = of(index);
+            (group * made + block.start) * summed * points..(group * made + block.end) * summed * points
+        };
+        for_each_part(packed, self.problem.groups() * blocks, range, (&mut [], 0), |index, packed, _| {
+            let (group, block) = of(index);
+            let from = &weight[group * made * summed * points..][..made * summed * points];
+            let mut places = packed.iter_mut();
+            let [_, h, w] = self.problem.kernel_shape();
+            for [slices, rows, columns] in self.combinations() {
+                for (channel, slice) in
+                    (0..summed).flat_map(|channel| slices.1.iter().map(move |tap| (channel, tap)))
+                {
+                    for (row, column) in
+                        rows.1.iter().flat_map(|row| columns.1.iter().map(move |tap| (row, tap)))
+                    {
+                        let point = (slice.point * h + row.point) * w + column.point;
+                        for (row, place) in block.clone().zip(&mut places) {
+                            let (output, input) =
+                                if self.pass == Pass::Forward { (row, channel) } else { (channel, row) };
+                            let inputs = if self.pass == Pass::Forward { summed } else { made };
+                            *place = from[(output * inputs + input) * points + point];
+                        }
+                    }
+                }
+            }
+        });
+    }
+}
+
+fn target_shape(problem: &ConvProblem, pass: Pass) -> [usize; 3] {
+    if pass == Pass::Forward { problem.output_shape() } else { problem.input_shape() }
+}
+
+/// All made channels of a group of one image.
+struct Task<'a> {
+    maps: &'a Maps,
+    source: &'a [f32],
+    packed: &'a [f32],
+    epilogue: (Option<&'a [f32]>, bool),
+    image: usize,
+    group: usize,
+}
+
+impl Task<'_> {
+    fn run(&self, band: &Range<usize>, out: &mut Columns<'_>, scratch: &mut [f32]) {
+        let Maps { problem, pass, cut, .. } = self.maps;
+        let shape = target_shape(problem, *pass);
+        let begin = band.start * shape[cut + 1..].iter().product::<usize>();
+        let [made, summed] = self.maps.channels();
+        let points = problem.points(Role::Weight);
+        let (padded, made_maps) = scratch.split_at_mut(self.maps.scratch[0]);
+        // Terms of the classes before.
+        let mut before = 0;
+        for [slices, rows, columns] in self.maps.combinations() {
+            let taps = [&slices.1[..], &rows.1, &columns.1];
+            let terms = summed * taps.iter().map(|taps| taps.len()).product::<usize>();
+            let layout = Layout::new(self.maps.of_band([slices.0, rows.0, columns.0], band));
+            if layout.classes.iter().all(|class| class.count > 0) {
+                self.pad(&layout, padded);
+                for number in 0..kernel::blocks(made) {
+                    let block = kernel::block(made, number);
+                    let first = (self.group * made + block.start) * summed * points + before * block.len();
+                    let weights = &self.packed[first..][..terms * block.len()];
+                    let (rows, source) = (block.len(), &*padded);
+                    let made = &mut made_maps[..rows * layout.made];
+                    Products { layout: &layout, taps, channels: summed, rows, weights, source, made }.run();
+                    self.store(&layout, block, begin, made, out);
+                }
+            }
+            before += terms;
+        }
+    }
+
+    /// Fills the padded maps.
+    fn pad(&self, layout: &Layout, padded: &mut [f32]) {
+        let Maps { problem, pass, .. } = self.maps;
+        let (shape, summed) = match pass {
+            Pass::Forward => (problem.input_shape(), self.maps.channels()[1]),
+            _ => (problem.output_shape(), self.maps.channels()[1]),
+        };
+        let points: usize = shape.iter().product();
+        let first = (self.image * problem.groups() + self.group) * summed;
+        let (maps, tail) = padded.split_at_mut(summed * layout.map);
+        for (channel, map) in maps.chunks_exact_mut(layout.map).enumerate() {
+            copy::pad(layout, shape, &self.source[(first + channel) * points..][..points], map);
+        }
+        tail[..TAIL].fill(0.0);
+    }
+
+    /// Writes a block of made maps to the rows of `out`, which begin with this point of a map.
+    fn store(
+        &self,
+        layout: &Layout,
+        block: Range<usize>,
+        begin: usize,
+        made: &mut [f32],
+        out: &mut Columns<'_>,
+    ) {
+        let (bias, relu) = self.epilogue;
+        let shape = target_shape(&self.maps.problem, self.maps.pass);
+        for (channel, map) in block.zip(made.chunks_exact_mut(layout.made)) {
+            let bias = bias.map(|bias| bias[self.group * self.maps.channels()[0] + channel]);
+            let finish = |row: &mut [f32]| epilogue::apply(row, bias, relu);
+            copy::gather(layout, shape, begin, map, out.row(channel), finish);
+        }
+    }
+}
