@@ -89,12 +89,17 @@ impl Products<'_> {
     #[inline(always)]
     fn tiles<S: Simd, const R: usize, const V: usize>(&mut self, simd: S) {
         let mut chunks = self.layout.chunks(S::F32_LANES);
+        let reach = (self.channels - 1) * self.layout.map + self.layout.reach(self.taps) + S::F32_LANES;
         while !chunks.is_empty() {
             let mut tile = [Chunk::default(); V];
             for chunk in &mut tile {
                 *chunk = chunks.next();
             }
-            let sums = self.tile::<S, R, V>(simd, tile.map(|chunk| chunk.source));
+            let mut source = [&[][..]; V];
+            for (source, chunk) in source.iter_mut().zip(tile) {
+                *source = &self.source[chunk.source..][..reach];
+            }
+            let sums = self.tile::<S, R, V>(simd, source, reach);
             for (row, sums) in sums.iter().enumerate() {
                 for (sum, chunk) in sums.iter().zip(tile) {
                     let at = row * self.layout.made + chunk.made;
@@ -105,7 +110,12 @@ impl Products<'_> {
     }
 
     #[inline(always)]
-    fn tile<S: Simd, const R: usize, const V: usize>(&self, simd: S, at: [usize; V]) -> [[S::f32s; V]; R] {
+    fn tile<S: Simd, const R: usize, const V: usize>(
+        &self,
+        simd: S,
+        source: [&[f32]; V],
+        reach: usize,
+    ) -> [[S::f32s; V]; R] {
         let mut sums = [[simd.splat_f32s(0.0); V]; R];
         let mut weights = self.weights.as_chunks::<R>().0.iter();
         let [slices, rows, columns] = self.taps;
@@ -119,14 +129,14 @@ impl Products<'_> {
                     let row = map + (slice.offset * self.layout.spans[1] + row.offset) * self.layout.row;
                     for (tap, weight) in columns.iter().zip(&mut weights) {
                         let term = row + self.layout.column(tap);
-                        let mut source = [simd.splat_f32s(0.0); V];
-                        for (vector, at) in source.iter_mut().zip(at) {
-                            *vector = load::<S>(self.source, at + term);
+                        let mut factors = [simd.splat_f32s(0.0); V];
+                        for (factor, source) in factors.iter_mut().zip(source) {
+                            *factor = load::<S>(&source[..reach], term);
                         }
                         for (sums, weight) in sums.iter_mut().zip(weight) {
                             let weight = simd.splat_f32s(*weight);
-                            for (sum, source) in sums.iter_mut().zip(source) {
-                                *sum = simd.mul_add_e_f32s(weight, source, *sum);
+                            for (sum, factor) in sums.iter_mut().zip(factors) {
+                                *sum = simd.mul_add_e_f32s(weight, factor, *sum);
                             }
                         }
                     }
@@ -210,19 +220,26 @@ impl Sums<'_> {
         let made = self.layout.made;
         counted::multiplied(2 * S::F32_LANES * R * J * self.images * self.layout.vectors(S::F32_LANES));
         for image in 0..self.images {
-            let source = &self.source.0[image * self.source.1..];
-            let gradient = &self.gradient.0[image * self.gradient.1..];
-            let mut chunks = self.layout.chunks(S::F32_LANES);
-            while !chunks.is_empty() {
-                let chunk = chunks.next();
-                let mut factors = [simd.splat_f32s(0.0); J];
-                for (factor, at) in factors.iter_mut().zip(at) {
-                    *factor = load::<S>(source, chunk.source + at);
+            for row in self.layout.rows() {
+                let mut source = [&[][..]; J];
+                for (source, at) in source.iter_mut().zip(at) {
+                    *source = &self.source.0[image * self.source.1 + row.source + at..][..row.len];
                 }
-                for (row, sums) in sums.iter_mut().enumerate() {
-                    let gradient = load::<S>(gradient, row * made + chunk.made);
-                    for (sum, factor) in sums.iter_mut().zip(factors) {
-                        *sum = simd.mul_add_e_f32s(gradient, factor, *sum);
+                let mut gradient = [&[][..]; R];
+                for (number, gradient) in gradient.iter_mut().enumerate() {
+                    *gradient =
+                        &self.gradient.0[image * self.gradient.1 + number * made + row.made..][..row.len];
+                }
+                for x in (0..row.len / S::F32_LANES).map(|vector| vector * S::F32_LANES) {
+                    let mut factors = [simd.splat_f32s(0.0); J];
+                    for (factor, source) in factors.iter_mut().zip(source) {
+                        *factor = load::<S>(&source[..row.len], x);
+                    }
+                    for (sums, gradient) in sums.iter_mut().zip(gradient) {
+                        let gradient = load::<S>(&gradient[..row.len], x);
+                        for (sum, factor) in sums.iter_mut().zip(factors) {
+                            *sum = simd.mul_add_e_f32s(gradient, factor, *sum);
+                        }
                     }
                 }
             }
@@ -233,5 +250,5 @@ impl Sums<'_> {
 
 #[inline(always)]
 fn load<S: Simd>(values: &[f32], at: usize) -> S::f32s {
-    S::as_simd_f32s(&values[at..at + S::F32_LANES]).0[0]
+    S::as_simd_f32s(&values[at..][..S::F32_LANES]).0[0]
 }

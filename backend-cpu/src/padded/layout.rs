@@ -76,6 +76,27 @@ impl Layout {
         x % stride * self.residue + x / stride
     }
 
+    /// The greatest distance in a padded map from a target on to what a tap meets.
+    pub(super) fn reach(&self, taps: [&[Tap]; 3]) -> usize {
+        let most = |taps: &[Tap]| taps.iter().map(|tap| tap.offset).max().unwrap_or(0);
+        let columns = taps[2].iter().map(|tap| self.column(tap)).max().unwrap_or(0);
+        (most(taps[0]) * self.spans[1] + most(taps[1])) * self.row + columns
+    }
+
+    /// The rows of the made map, whole vectors each; one where it is flat.
+    pub(super) fn rows(&self) -> impl Iterator<Item = Row> {
+        let Layout { classes, spans, row, pitch, slice, flat, made, .. } = *self;
+        let (slices, rows, len) =
+            if flat { (1, 1, made) } else { (classes[0].count, classes[1].count, pitch) };
+        (0..slices).flat_map(move |z| {
+            (0..rows).map(move |y| Row {
+                made: z * slice + y * pitch,
+                source: (z * classes[0].stride * spans[1] + y * classes[1].stride) * row,
+                len,
+            })
+        })
+    }
+
     /// Vectors of so many lanes that hold all targets.
     pub(super) fn vectors(&self, lanes: usize) -> usize {
         self.made / lanes
@@ -93,6 +114,13 @@ impl Layout {
 pub(super) struct Chunk {
     pub(super) made: usize,
     pub(super) source: usize,
+}
+
+/// A row of a made map: where it begins there, and what that meets at offset 0 in the padded map.
+pub(super) struct Row {
+    pub(super) made: usize,
+    pub(super) source: usize,
+    pub(super) len: usize,
 }
 
 /// The vectors of a task's targets; after the last one, that again.
