@@ -1,7 +1,7 @@
 //! Networks and the state of their training in files: safetensors, as other tools read them.
 //!
-//! A file holds, for every parameter, its values as `LAYER.NAME` and the optimizer's velocity as
-//! `LAYER.NAME.velocity`, both f32, and in the metadata, under `state`, whatever the program adds, as JSON.
+//! A file holds the state of every parameter ([`crate::Parameter::state`]): its values as `LAYER.NAME` and the
+//! optimizer's memory as `LAYER.NAME.MEMORY`, all f32, and in the metadata, under `state`, whatever the program adds, as JSON.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -14,7 +14,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Error, Parameter, Result, Sequential};
+use crate::{Error, Layer, Parameter, Result, Sequential};
 
 /// The metadata key of the program's state.
 const STATE: &str = "state";
@@ -50,7 +50,8 @@ pub fn save<B: Ops>(
     write_whole(path, &bytes).map_err(|error| failed(&error))
 }
 
-/// Reads what [`save`] wrote into a network of the same layers, and returns the program's state. A bad file
+/// Reads what [`save`] wrote into a network of the same layers, made ready by the same optimizer
+/// ([`crate::Optimizer::prepare`]), and returns the program's state. A bad file
 /// leaves the network as it was.
 ///
 /// # Errors
@@ -65,7 +66,7 @@ pub fn load<B: Ops, S: DeserializeOwned>(
     let (values, state) = read(path, &tensors(network)).map_err(|reason| failure(path, reason))?;
     let mut values = values.iter();
     for parameter in network.parameters_mut() {
-        for (to, values) in [&mut parameter.value, &mut parameter.velocity].into_iter().zip(&mut values) {
+        for (to, values) in parameter.state_mut().zip(&mut values) {
             backend.upload(values, to)?;
         }
     }
@@ -82,18 +83,18 @@ struct Tensor {
     shape: Vec<usize>,
 }
 
-/// The tensors of this network's file: values and velocity of each parameter in turn.
+/// The tensors of this network's file: the state of each parameter in turn.
 fn tensors<B: Ops>(network: &Sequential<B>) -> Vec<Tensor> {
-    let of = |(name, parameter): (String, &Parameter<B>)| {
-        let velocity = format!("{name}.velocity");
-        [name, velocity].map(|name| Tensor { name, shape: parameter.shape.clone() })
+    let of = |parameter: &Parameter<B>| {
+        let tensor = |(name, _)| Tensor { name, shape: parameter.shape.clone() };
+        parameter.state().map(tensor).collect::<Vec<_>>()
     };
-    network.parameters().flat_map(of).collect()
+    network.parameters().into_iter().flat_map(of).collect()
 }
 
 /// The same with their little-endian values.
 fn downloaded<B: Ops>(backend: &B, network: &Sequential<B>) -> Result<Vec<(Tensor, Vec<u8>)>> {
-    let buffers = network.parameters().flat_map(|(_, parameter)| [&parameter.value, &parameter.velocity]);
+    let buffers = network.parameters().into_iter().flat_map(Parameter::state).map(|(_, buffer)| buffer);
     let bytes = |buffer| -> Result<Vec<u8>> {
         let mut values = vec![0.0; backend.len(buffer)];
         backend.download(buffer, &mut values)?;
