@@ -63,7 +63,10 @@ impl Train {
         };
         let Some(path) = &self.resume else {
             let settings = self.settings(Settings::DEFAULT)?;
-            return Ok((network, State { data: self.data, model: self.model, epochs: 0, steps: 0, settings }));
+            return Ok((
+                network,
+                State { data: self.data, model: self.model, epochs: 0, steps: 0, settings },
+            ));
         };
         Sgd::new(1.0, 0.0, 0.0)?.prepare(backend, &mut network)?;
         let state: State = checkpoint::load(path, backend, &mut network)?;

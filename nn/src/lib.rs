@@ -23,12 +23,17 @@
 
 #![forbid(unsafe_code)]
 
+mod adam;
+mod batch_norm;
+mod border;
 pub mod checkpoint;
 mod conv;
 mod conv_transpose;
 pub mod data;
+mod dropout;
 mod error;
 mod flatten;
+mod global_pool;
 mod layer;
 mod linear;
 mod loss;
@@ -38,19 +43,26 @@ mod options;
 mod parameter;
 mod pool;
 mod relu;
+mod schedule;
 mod sequential;
 mod sgd;
 mod shape;
 mod statistics;
+mod sum;
 mod summary;
 mod tape;
 mod train;
 mod weights;
 
+pub use adam::Adam;
+pub use batch_norm::BatchNorm;
 pub use conv::{Conv, Conv1d, Conv2d, Conv3d};
+pub use conv_core::ops::PadMode;
 pub use conv_transpose::{ConvTranspose, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d};
+pub use dropout::Dropout;
 pub use error::{Error, Result};
 pub use flatten::Flatten;
+pub use global_pool::GlobalAveragePool;
 pub use layer::{Backward, Layer, Mode, Wanted};
 pub use linear::Linear;
 pub use loss::{CrossEntropy, Score};
@@ -59,9 +71,11 @@ pub use options::ConvOptions;
 pub use parameter::Parameter;
 pub use pool::Pool;
 pub use relu::Relu;
+pub use schedule::{Decay, Schedule};
 pub use sequential::Sequential;
 pub use sgd::Sgd;
 pub use shape::Shape;
 pub use statistics::Statistics;
+pub use sum::Sum;
 pub use summary::{Row, Summary};
 pub use train::{Trainer, shuffled};

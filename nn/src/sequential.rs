@@ -52,7 +52,12 @@ impl<B: Ops> Sequential<B> {
     ///
     /// # Errors
     /// [`Error::Layer`] with the layer that fails, or [`conv_core::Error::Length`] for an input of another length.
-    pub fn predict(&mut self, engine: &mut Engine<B>, shape: &Shape, input: &B::Buffer) -> Result<&B::Buffer> {
+    pub fn predict(
+        &mut self,
+        engine: &mut Engine<B>,
+        shape: &Shape,
+        input: &B::Buffer,
+    ) -> Result<&B::Buffer> {
         let mut output = match self.predictions.remove(shape) {
             Some(output) => output,
             None => engine.backend().alloc(self.output_shape(shape)?.elements())?,
@@ -148,7 +153,12 @@ impl<B: Ops> Layer<B> for Sequential<B> {
     }
 
     /// Layers before the first that learns are left out where nobody needs the gradient by the input.
-    fn backward(&mut self, engine: &mut Engine<B>, shape: &Shape, mut tensors: Backward<'_, B>) -> Result<()> {
+    fn backward(
+        &mut self,
+        engine: &mut Engine<B>,
+        shape: &Shape,
+        mut tensors: Backward<'_, B>,
+    ) -> Result<()> {
         let wanted = if tensors.grad_input.is_some() { Wanted::Input } else { Wanted::Parameters };
         let first = if wanted == Wanted::Input { 0 } else { self.first_learning() };
         let tape = self.tapes.get_mut(shape).filter(|tape| tape.wanted >= wanted && tape.fresh);

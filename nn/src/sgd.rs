@@ -1,7 +1,7 @@
 //! Stochastic gradient descent.
 
-use conv_core::ops::Sgd as Coefficients;
 use conv_core::Ops;
+use conv_core::ops::Sgd as Coefficients;
 
 use crate::error::argument;
 use crate::{Optimizer, Parameter, Result, Update};
@@ -29,7 +29,9 @@ impl Sgd {
         if !(weight_decay.is_finite() && weight_decay >= 0.0) {
             return Err(argument("weight decay", "a finite number of at least 0", weight_decay));
         }
-        Ok(Sgd { coefficients: Coefficients { rate, momentum, weight_decay, nesterov: false, grad_scale: 1.0 } })
+        Ok(Sgd {
+            coefficients: Coefficients { rate, momentum, weight_decay, nesterov: false, grad_scale: 1.0 },
+        })
     }
 
     /// The same with Nesterov's momentum (Sutskever, Martens, Dahl, Hinton 2013).

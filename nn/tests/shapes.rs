@@ -88,7 +88,8 @@ fn a_layer_alone_copies_where_a_network_would_not() {
 fn buffers_that_do_not_fit() {
     let mut layer = conv(ConvOptions::new(1, 1, [2])).unwrap();
     let mut engine = engine();
-    let found = layer.forward(&mut engine, Mode::Evaluation, &shape(&[1, 1, 4]), &vec![0.0; 5], &mut vec![0.0; 3]);
+    let found =
+        layer.forward(&mut engine, Mode::Evaluation, &shape(&[1, 1, 4]), &vec![0.0; 5], &mut vec![0.0; 3]);
     assert_eq!(message(found), "input has 5 values, expected 4");
     let mut network = Sequential::new().with(layer);
     let found = message(network.predict(&mut engine, &shape(&[1, 1, 4]), &vec![0.0; 5]).map(|_| ()));
