@@ -102,7 +102,9 @@ fn twenty_steps_of_every_optimizer_give_the_same_losses() {
             }
             let case = format!("{name} by {run}");
             close(&case, &losses, &vectors.values(&format!("{run}.losses")), 1e-4);
-            for parameter in trainer.network().parameters() {
+            // A bias before a batch normalisation has no gradient but rounding, which Adam makes steps of.
+            let noise = |parameter: &&Parameter<Cpu>| name == "conv" && parameter.name == "0.bias";
+            for parameter in trainer.network().parameters().into_iter().filter(|found| !noise(found)) {
                 let (shape, expected) = vectors.tensor(&format!("{run}.end.{}", parameter.name));
                 assert_eq!(parameter.shape, shape);
                 close(&format!("{case}: {}", parameter.name), values(&parameter.value), &expected, 1e-3);
