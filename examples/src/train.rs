@@ -10,7 +10,7 @@ use std::io::Write;
 
 use conv_core::Ops;
 use nn::data::Dataset;
-use nn::{Sequential, Sgd, Trainer, checkpoint, models};
+use nn::{Optimizer, Sequential, Sgd, Trainer, checkpoint, models};
 
 use crate::{Common, Failure, Program, files};
 
@@ -31,7 +31,8 @@ impl Program for Train {
         let (train, test) = sets::load(&self)?;
         let (network, state) = self.network(engine.backend(), &train)?;
         let Settings { lr, momentum, .. } = state.settings;
-        let trainer = Trainer::new(network, Sgd::new(lr, momentum, 0.0)?);
+        let mut trainer = Trainer::new(network, Sgd::new(lr, momentum, 0.0)?);
+        trainer.set_steps(state.steps);
         let mut training = Training { engine, trainer, train, test, state, save: self.save.clone() };
         if training.state.epochs < self.epochs {
             training.prepare(out)?;
@@ -62,8 +63,12 @@ impl Train {
         };
         let Some(path) = &self.resume else {
             let settings = self.settings(Settings::DEFAULT)?;
-            return Ok((network, State { data: self.data, model: self.model, epochs: 0, settings }));
+            return Ok((
+                network,
+                State { data: self.data, model: self.model, epochs: 0, steps: 0, settings },
+            ));
         };
+        Sgd::new(1.0, 0.0, 0.0)?.prepare(backend, &mut network)?;
         let state: State = checkpoint::load(path, backend, &mut network)?;
         state.check(self.data, self.model)?;
         Ok((network, State { settings: self.settings(state.settings)?, ..state }))

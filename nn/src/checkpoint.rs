@@ -1,7 +1,7 @@
 //! Networks and the state of their training in files: safetensors, as other tools read them.
 //!
-//! A file holds, for every parameter, its values as `LAYER.NAME` and the optimizer's velocity as
-//! `LAYER.NAME.velocity`, both f32, and in the metadata, under `state`, whatever the program adds, as JSON.
+//! A file holds the state of every parameter ([`crate::Parameter::state`]): its values as `LAYER.NAME` and the
+//! optimizer's memory as `LAYER.NAME.MEMORY`, all f32, and in the metadata, under `state`, whatever the program adds, as JSON.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -14,7 +14,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Error, Parameter, Result, Sequential};
+use crate::{Error, Layer, Parameter, Result, Sequential};
 
 /// The metadata key of the program's state.
 const STATE: &str = "state";
@@ -50,7 +50,8 @@ pub fn save<B: Ops>(
     write_whole(path, &bytes).map_err(|error| failed(&error))
 }
 
-/// Reads what [`save`] wrote into a network of the same layers, and returns the program's state. A bad file
+/// Reads what [`save`] wrote into a network of the same layers, made ready by the same optimizer
+/// ([`crate::Optimizer::prepare`]), and returns the program's state. A bad file
 /// leaves the network as it was.
 ///
 /// # Errors
@@ -65,44 +66,47 @@ pub fn load<B: Ops, S: DeserializeOwned>(
     let (values, state) = read(path, &tensors(network)).map_err(|reason| failure(path, reason))?;
     let mut values = values.iter();
     for parameter in network.parameters_mut() {
-        for (to, values) in [&mut parameter.value, &mut parameter.velocity].into_iter().zip(&mut values) {
+        for (to, values) in parameter.state_mut().zip(&mut values) {
             backend.upload(values, to)?;
         }
     }
     Ok(state)
 }
 
-fn failure(path: &Path, reason: String) -> Error {
+pub(crate) fn failure(path: &Path, reason: String) -> Error {
     Error::Checkpoint { path: path.to_owned(), reason }
 }
 
 /// A tensor of a file.
-struct Tensor {
-    name: String,
-    shape: Vec<usize>,
+pub(crate) struct Tensor {
+    pub(crate) name: String,
+    pub(crate) shape: Vec<usize>,
 }
 
-/// The tensors of this network's file: values and velocity of each parameter in turn.
+/// The tensors of this network's file: the state of each parameter in turn.
 fn tensors<B: Ops>(network: &Sequential<B>) -> Vec<Tensor> {
-    let of = |(name, parameter): (String, &Parameter<B>)| {
-        let velocity = format!("{name}.velocity");
-        [name, velocity].map(|name| Tensor { name, shape: parameter.shape.clone() })
+    let of = |parameter: &Parameter<B>| {
+        let tensor = |(name, _)| Tensor { name, shape: parameter.shape.clone() };
+        parameter.state().map(tensor).collect::<Vec<_>>()
     };
-    network.parameters().flat_map(of).collect()
+    network.parameters().into_iter().flat_map(of).collect()
 }
 
 /// The same with their little-endian values.
 fn downloaded<B: Ops>(backend: &B, network: &Sequential<B>) -> Result<Vec<(Tensor, Vec<u8>)>> {
-    let buffers = network.parameters().flat_map(|(_, parameter)| [&parameter.value, &parameter.velocity]);
-    let bytes = |buffer| -> Result<Vec<u8>> {
-        let mut values = vec![0.0; backend.len(buffer)];
-        backend.download(buffer, &mut values)?;
-        Ok(values.into_iter().flat_map(f32::to_le_bytes).collect())
-    };
-    tensors(network).into_iter().zip(buffers).map(|(tensor, buffer)| Ok((tensor, bytes(buffer)?))).collect()
+    let buffers = network.parameters().into_iter().flat_map(Parameter::state).map(|(_, buffer)| buffer);
+    let with_bytes = |(tensor, buffer)| Ok((tensor, bytes_of(backend, buffer)?));
+    tensors(network).into_iter().zip(buffers).map(with_bytes).collect()
 }
 
-fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+/// The little-endian values of a buffer.
+pub(crate) fn bytes_of<B: Ops>(backend: &B, buffer: &B::Buffer) -> Result<Vec<u8>> {
+    let mut values = vec![0.0; backend.len(buffer)];
+    backend.download(buffer, &mut values)?;
+    Ok(values.into_iter().flat_map(f32::to_le_bytes).collect())
+}
+
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let mut builder = tempfile::Builder::new();
     // As any new file: the creation mask is still applied.
@@ -134,7 +138,7 @@ fn read<S: DeserializeOwned>(
 }
 
 /// The whole file, unless it is longer than one of these tensors can be.
-fn read_bounded(path: &Path, wanted: &[Tensor]) -> std::result::Result<Vec<u8>, String> {
+pub(crate) fn read_bounded(path: &Path, wanted: &[Tensor]) -> std::result::Result<Vec<u8>, String> {
     let values: usize = wanted.iter().map(|tensor| tensor.shape.iter().product::<usize>()).sum();
     let limit = (values * size_of::<f32>() + MAX_HEADER) as u64;
     let mut bytes = Vec::new();
@@ -146,7 +150,10 @@ fn read_bounded(path: &Path, wanted: &[Tensor]) -> std::result::Result<Vec<u8>, 
     Ok(bytes)
 }
 
-fn values(file: &SafeTensors<'_>, Tensor { name, shape }: &Tensor) -> std::result::Result<Vec<f32>, String> {
+pub(crate) fn values(
+    file: &SafeTensors<'_>,
+    Tensor { name, shape }: &Tensor,
+) -> std::result::Result<Vec<f32>, String> {
     let view = file.tensor(name).map_err(|_| format!("expected a tensor {name:?}, found none"))?;
     if view.dtype() != Dtype::F32 || view.shape() != shape {
         let (dtype, found) = (view.dtype(), view.shape());

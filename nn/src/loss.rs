@@ -47,6 +47,7 @@ impl AddAssign for Score {
 
 /// The loss of a classifier, with buffers kept for every shape of logits met.
 pub struct CrossEntropy<B: Ops> {
+    smoothing: f32,
     buffers: HashMap<Shape, Buffers<B>>,
 }
 
@@ -73,7 +74,7 @@ impl<B: Ops> Buffers<B> {
 
 impl<B: Ops> Default for CrossEntropy<B> {
     fn default() -> Self {
-        CrossEntropy { buffers: HashMap::new() }
+        CrossEntropy { smoothing: 0.0, buffers: HashMap::new() }
     }
 }
 
@@ -81,6 +82,17 @@ impl<B: Ops> CrossEntropy<B> {
     /// Without any buffers yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The same with this share of each target spread evenly over all classes (Szegedy and others 2016).
+    ///
+    /// # Errors
+    /// [`conv_core::Error::Argument`] unless it is from 0 to 1.
+    pub fn label_smoothing(self, smoothing: f32) -> Result<Self> {
+        if !(0.0..=1.0).contains(&smoothing) {
+            return Err(argument("label smoothing", "0 to 1", smoothing));
+        }
+        Ok(CrossEntropy { smoothing, ..self })
     }
 
     /// Scores `N C` logits of `C` classes against `N` labels (the formulas are
@@ -96,7 +108,7 @@ impl<B: Ops> CrossEntropy<B> {
         logits: &B::Buffer,
         labels: &[usize],
     ) -> Result<(Score, &B::Buffer)> {
-        check(shape, labels)?;
+        Self::check(shape, labels)?;
         check_len("logits", shape.elements(), backend.len(logits))?;
         let kept = match self.buffers.entry(shape.clone()) {
             Entry::Occupied(entry) => entry.into_mut(),
@@ -105,28 +117,42 @@ impl<B: Ops> CrossEntropy<B> {
         kept.host.iter_mut().zip(labels).for_each(|(to, label)| *to = *label as f32);
         backend.upload(&kept.host, &mut kept.labels)?;
         let Buffers { labels, losses, hits, grad, host } = kept;
-        backend.softmax_cross_entropy(Rows { logits, labels, losses, hits, grad })?;
+        backend.softmax_cross_entropy(Rows {
+            logits,
+            labels,
+            smoothing: self.smoothing,
+            losses,
+            hits,
+            grad,
+        })?;
         let (loss_sum, hits) = (sum(backend, losses, host)?, sum(backend, hits, host)?);
         Ok((Score { count: shape.batch(), loss_sum, hits: hits as usize }, grad))
+    }
+
+    /// Whether these labels go with logits of this shape.
+    ///
+    /// # Errors
+    /// As [`CrossEntropy::evaluate`].
+    pub(crate) fn check(shape: &Shape, labels: &[usize]) -> Result<()> {
+        let classes = shape.channels();
+        if !shape.axes().is_empty() {
+            return Err(Error::Shape {
+                expected: "logits without spatial axes".into(),
+                found: shape.clone(),
+            });
+        }
+        if classes > MAX_CLASSES {
+            return Err(argument("classes", format!("at most {MAX_CLASSES}"), classes));
+        }
+        check_len("labels", shape.batch(), labels.len())?;
+        match labels.iter().copied().enumerate().find(|(_, label)| *label >= classes) {
+            Some((index, label)) => Err(Error::Label { index, label, classes }),
+            None => Ok(()),
+        }
     }
 }
 
 fn sum<B: Ops>(backend: &B, values: &B::Buffer, host: &mut [f32]) -> Result<f64> {
     backend.download(values, host)?;
     Ok(host.iter().map(|value| f64::from(*value)).sum())
-}
-
-fn check(shape: &Shape, labels: &[usize]) -> Result<()> {
-    let classes = shape.channels();
-    if !shape.axes().is_empty() {
-        return Err(Error::Shape { expected: "logits without spatial axes".into(), found: shape.clone() });
-    }
-    if classes > MAX_CLASSES {
-        return Err(argument("classes", format!("at most {MAX_CLASSES}"), classes));
-    }
-    check_len("labels", shape.batch(), labels.len())?;
-    match labels.iter().copied().enumerate().find(|(_, label)| *label >= classes) {
-        Some((index, label)) => Err(Error::Label { index, label, classes }),
-        None => Ok(()),
-    }
 }

@@ -8,20 +8,75 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
-use crate::{CrossEntropy, Result, Score, Sequential, Sgd, Shape};
+use crate::error::argument;
+use crate::{
+    Backward, CrossEntropy, Layer, Mode, Optimizer, Result, Schedule, Score, Sequential, Shape, Update,
+    Wanted,
+};
 
 /// A classifier with its loss and optimizer. All memory of a batch is kept for the next of the same shape.
 pub struct Trainer<B: Ops> {
     network: Sequential<B>,
-    optimizer: Sgd,
+    optimizer: Box<dyn Optimizer<B>>,
     loss: CrossEntropy<B>,
-    inputs: HashMap<Shape, B::Buffer>,
+    schedule: Schedule,
+    clip: Option<f64>,
+    steps: u64,
+    batches: HashMap<Shape, Batch<B>>,
+}
+
+/// The tensors around the network, for one shape of input.
+struct Batch<B: Ops> {
+    output_shape: Shape,
+    input: B::Buffer,
+    output: B::Buffer,
 }
 
 impl<B: Ops> Trainer<B> {
     /// Trains this network.
-    pub fn new(network: Sequential<B>, optimizer: Sgd) -> Self {
-        Trainer { network, optimizer, loss: CrossEntropy::new(), inputs: HashMap::new() }
+    pub fn new(network: Sequential<B>, optimizer: impl Optimizer<B> + 'static) -> Self {
+        let (optimizer, loss, schedule) = (Box::new(optimizer), CrossEntropy::new(), Schedule::default());
+        Trainer { network, optimizer, loss, schedule, clip: None, steps: 0, batches: HashMap::new() }
+    }
+
+    /// The same by another loss, such as one with label smoothing.
+    pub fn with_loss(self, loss: CrossEntropy<B>) -> Self {
+        Trainer { loss, ..self }
+    }
+
+    /// The same whose learning rate follows a schedule.
+    pub fn with_schedule(self, schedule: Schedule) -> Self {
+        Trainer { schedule, ..self }
+    }
+
+    /// The same that scales all gradients together down to this Euclidean norm where theirs is larger (Pascanu,
+    /// Mikolov, Bengio 2013).
+    ///
+    /// # Errors
+    /// [`conv_core::Error::Argument`] unless it is finite and above 0.
+    pub fn with_clip(self, norm: f64) -> Result<Self> {
+        if !(norm.is_finite() && norm > 0.0) {
+            return Err(argument("norm that gradients are clipped to", "a finite number above 0", norm));
+        }
+        Ok(Trainer { clip: Some(norm), ..self })
+    }
+
+    /// Steps done: with the parameters' [`crate::Parameter::state`], all that a training remembers.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Goes on as after this many steps, of a training whose parameters are loaded into the network.
+    pub fn set_steps(&mut self, steps: u64) {
+        self.steps = steps;
+    }
+
+    /// Gives the network's parameters the optimizer's memory, for loading a checkpoint into it.
+    ///
+    /// # Errors
+    /// As [`Optimizer::prepare`].
+    pub fn prepare_optimizer(&mut self, backend: &B) -> Result<()> {
+        self.optimizer.prepare(backend, &mut self.network)
     }
 
     /// The network.
@@ -48,13 +103,40 @@ impl<B: Ops> Trainer<B> {
         images: &[f32],
         labels: &[usize],
     ) -> Result<Score> {
-        self.network.prepare(engine, shape)?;
-        let input = uploaded(&mut self.inputs, engine.backend(), shape, images)?;
-        let output = self.network.output_shape(shape)?;
-        let logits = self.network.forward(engine, shape, input)?;
-        let (score, grad) = self.loss.evaluate(engine.backend(), &output, logits, labels)?;
-        self.network.backward(engine, shape, input, grad)?;
-        self.optimizer.step(engine, &mut self.network)?;
+        let score = self.gradients(engine, shape, images, labels)?;
+        let (step, rate) = (self.steps, self.schedule.factor(self.steps));
+        let update = Update { step, rate, scale: self.clipping(engine.backend())? };
+        self.optimizer.step(engine, &mut self.network, update)?;
+        self.steps += 1;
+        Ok(score)
+    }
+
+    /// The factor that keeps the gradients' norm within bounds, in PyTorch's form.
+    fn clipping(&self, backend: &B) -> Result<f32> {
+        let Some(most) = self.clip else { return Ok(1.0) };
+        let mut squares = 0.0;
+        for parameter in self.network.parameters().into_iter().filter(|parameter| parameter.trained) {
+            squares += backend.sum_of_squares(&parameter.grad)?;
+        }
+        Ok((most / (squares.sqrt() + 1e-6)).min(1.0) as f32)
+    }
+
+    /// Forward, loss, backward.
+    fn gradients(
+        &mut self,
+        engine: &mut Engine<B>,
+        shape: &Shape,
+        images: &[f32],
+        labels: &[usize],
+    ) -> Result<Score> {
+        self.network.prepare(engine, shape, Wanted::Parameters)?;
+        let Batch { output_shape, input, output } =
+            uploaded(&mut self.batches, &self.network, engine.backend(), shape, images)?;
+        CrossEntropy::<B>::check(output_shape, labels)?;
+        self.network.forward(engine, Mode::Training { step: self.steps }, shape, input, output)?;
+        let (score, grad_output) = self.loss.evaluate(engine.backend(), output_shape, output, labels)?;
+        let tensors = Backward { input, output, grad_output, grad_input: None };
+        self.network.backward(engine, shape, tensors)?;
         Ok(score)
     }
 
@@ -69,26 +151,31 @@ impl<B: Ops> Trainer<B> {
         images: &[f32],
         labels: &[usize],
     ) -> Result<Score> {
-        let input = uploaded(&mut self.inputs, engine.backend(), shape, images)?;
-        let output = self.network.output_shape(shape)?;
-        let logits = self.network.forward(engine, shape, input)?;
-        Ok(self.loss.evaluate(engine.backend(), &output, logits, labels)?.0)
+        let Batch { output_shape, input, output } =
+            uploaded(&mut self.batches, &self.network, engine.backend(), shape, images)?;
+        self.network.forward(engine, Mode::Evaluation, shape, input, output)?;
+        Ok(self.loss.evaluate(engine.backend(), output_shape, output, labels)?.0)
     }
 }
 
-/// The kept input buffer of this shape, filled.
+/// The kept buffers of this shape, the input filled.
 fn uploaded<'a, B: Ops>(
-    inputs: &'a mut HashMap<Shape, B::Buffer>,
+    batches: &'a mut HashMap<Shape, Batch<B>>,
+    network: &Sequential<B>,
     backend: &B,
     shape: &Shape,
     images: &[f32],
-) -> Result<&'a B::Buffer> {
-    let input = match inputs.entry(shape.clone()) {
+) -> Result<&'a mut Batch<B>> {
+    let batch = match batches.entry(shape.clone()) {
         Entry::Occupied(entry) => entry.into_mut(),
-        Entry::Vacant(entry) => entry.insert(backend.alloc(shape.elements())?),
+        Entry::Vacant(entry) => {
+            let output_shape = network.output_shape(shape)?;
+            let (input, output) = (backend.alloc(shape.elements())?, backend.alloc(output_shape.elements())?);
+            entry.insert(Batch { output_shape, input, output })
+        }
     };
-    backend.upload(images, input)?;
-    Ok(input)
+    backend.upload(images, &mut batch.input)?;
+    Ok(batch)
 }
 
 /// The numbers 0 to `len - 1` in an order that depends on seed and epoch alone, so that a resumed training goes

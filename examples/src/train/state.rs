@@ -27,6 +27,8 @@ pub(super) struct State {
     pub(super) model: ModelName,
     /// Epochs done.
     pub(super) epochs: u64,
+    /// Steps done.
+    pub(super) steps: u64,
     pub(super) settings: Settings,
 }
 

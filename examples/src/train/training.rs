@@ -7,7 +7,7 @@ use std::time::Instant;
 use conv_core::{Engine, Ops};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use nn::data::Dataset;
-use nn::{Score, Shape, Statistics, Trainer, checkpoint, shuffled};
+use nn::{Layer, Score, Shape, Statistics, Trainer, Wanted, checkpoint, shuffled};
 
 use super::metrics::Metrics;
 use super::state::State;
@@ -31,7 +31,7 @@ impl<B: Ops> Training<B> {
         let shape = self.train.shape().with_batch(batch)?;
         for batch in [batch, count % batch].into_iter().filter(|batch| *batch > 0) {
             let shape = self.train.shape().with_batch(batch)?;
-            self.trainer.network_mut().prepare(&mut self.engine, &shape)?;
+            self.trainer.network_mut().prepare(&mut self.engine, &shape, Wanted::Parameters)?;
         }
         let (data, seed) = (format!("{:?}", self.state.data).to_lowercase(), self.state.settings.seed);
         let tests = self.test.count();
@@ -52,6 +52,7 @@ impl<B: Ops> Training<B> {
         while self.state.epochs < epochs {
             let (score, times) = self.epoch(&bar)?;
             self.state.epochs += 1;
+            self.state.steps = self.trainer.steps();
             let epoch = self.state.epochs;
             metrics.add(epoch, &score, &times)?;
             if let Some(path) = &self.save {
