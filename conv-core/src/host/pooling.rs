@@ -1,36 +1,77 @@
 //! Pooling of maps: the largest value or the mean of each window.
 
+use std::ops::Range;
+
 use crate::Axis;
 use crate::ops::PoolKind;
 
-/// Input points of one axis that meet output point `out`: a range of the input, and how many kernel points
-/// fall on padding.
-fn window(axis: &Axis, out: usize) -> impl Iterator<Item = usize> + '_ {
-    let point = move |j: usize| (out * axis.stride + j * axis.dilation).checked_sub(axis.padding.0);
-    (0..axis.kernel).filter_map(point).filter(|point| *point < axis.input)
+/// Outputs of a row that are pooled together.
+const BLOCK: usize = 64;
+
+/// Where neighbouring outputs of a block meet the map at one point of the window: output `at + i` meets
+/// `map[first + i step]`, for `i < len`.
+#[derive(Clone, Copy)]
+struct Span {
+    at: usize,
+    first: usize,
+    step: usize,
+    len: usize,
 }
 
-/// Calls `visit(output point, input points)` for every window of a map.
-fn for_each_window(axes: &[Axis; 3], mut visit: impl FnMut(usize, &mut dyn Iterator<Item = usize>)) {
+impl Span {
+    /// Calls `visit(output, point of the map)` for each.
+    #[inline(always)]
+    fn for_each(self, mut visit: impl FnMut(usize, usize)) {
+        (0..self.len).for_each(|i| visit(self.at + i, self.first + i * self.step));
+    }
+}
+
+/// Input point of an axis that output `out` meets at window point `j`, if there is one.
+#[inline(always)]
+fn met(axis: &Axis, out: usize, j: usize) -> Option<usize> {
+    (out * axis.stride + j * axis.dilation).checked_sub(axis.padding.0).filter(|point| *point < axis.input)
+}
+
+/// Outputs of an axis that meet the input at window point `j`.
+#[inline(always)]
+fn meeting(axis: &Axis, j: usize) -> Range<usize> {
+    let (shift, padding) = (j * axis.dilation, axis.padding.0);
+    let end = (axis.input + padding).saturating_sub(shift).div_ceil(axis.stride).min(axis.output());
+    padding.saturating_sub(shift).div_ceil(axis.stride)..end
+}
+
+/// Calls `visit` for all spans of the outputs `[d, h, columns]`, window points in order.
+#[inline(always)]
+fn for_each_span(axes: &[Axis; 3], [d, h]: [usize; 2], columns: &Range<usize>, mut visit: impl FnMut(Span)) {
     let [a, b, c] = axes;
-    for d in 0..a.output() {
-        for h in 0..b.output() {
-            for w in 0..c.output() {
-                let rows = move |z: usize| window(b, h).map(move |y| (z * b.input + y) * c.input);
-                let mut points =
-                    window(a, d).flat_map(rows).flat_map(move |row| window(c, w).map(move |x| row + x));
-                visit((d * b.output() + h) * c.output() + w, &mut points);
+    for z in (0..a.kernel).filter_map(|j| met(a, d, j)) {
+        for y in (0..b.kernel).filter_map(|j| met(b, h, j)) {
+            for j in 0..c.kernel {
+                let outputs = meeting(c, j);
+                let (begin, end) = (outputs.start.max(columns.start), outputs.end.min(columns.end));
+                if begin < end {
+                    let first = (z * b.input + y) * c.input + begin * c.stride + j * c.dilation - c.padding.0;
+                    visit(Span { at: begin - columns.start, first, step: c.stride, len: end - begin });
+                }
             }
         }
     }
 }
 
-/// Largest value, the first of equals; NaN counts as largest. `None` for a window of padding alone.
-fn largest(map: &[f32], points: &mut dyn Iterator<Item = usize>) -> Option<usize> {
-    points.reduce(|best, point| {
-        let (kept, found) = (map[best], map[point]);
-        if found > kept || (found.is_nan() && !kept.is_nan()) { point } else { best }
-    })
+/// Calls `visit([slice, row], columns, first output)` for every block of outputs of a map.
+fn for_each_block(axes: &[Axis; 3], mut visit: impl FnMut([usize; 2], Range<usize>, usize)) {
+    let [depth, height, width] = axes.each_ref().map(Axis::output);
+    for (d, h) in (0..depth).flat_map(|d| (0..height).map(move |h| (d, h))) {
+        for begin in (0..width).step_by(BLOCK) {
+            visit([d, h], begin..(begin + BLOCK).min(width), (d * height + h) * width + begin);
+        }
+    }
+}
+
+/// Whether a value takes the place of the largest so far: NaN counts as largest, the first of equals stays.
+#[inline(always)]
+fn is_larger(found: f32, kept: f32) -> bool {
+    found > kept || (found.is_nan() && !kept.is_nan())
 }
 
 fn count(axes: &[Axis; 3], points: impl Fn(&Axis) -> usize) -> usize {
@@ -43,10 +84,22 @@ pub fn pool(kind: PoolKind, axes: &[Axis; 3], input: &[f32], output: &mut [f32])
     let maps = input.chunks_exact(count(axes, |a| a.input));
     let scale = 1.0 / count(axes, |a| a.kernel) as f32;
     for (map, out) in maps.zip(output.chunks_exact_mut(count(axes, Axis::output))) {
-        for_each_window(axes, |point, points| {
-            out[point] = match kind {
-                PoolKind::Max => largest(map, points).map_or(f32::NEG_INFINITY, |point| map[point]),
-                PoolKind::Average => points.map(|point| map[point]).sum::<f32>() * scale,
+        for_each_block(axes, |at, columns, first| {
+            let out = &mut out[first..][..columns.len()];
+            match kind {
+                PoolKind::Max => {
+                    out.fill(f32::NEG_INFINITY);
+                    for_each_span(axes, at, &columns, |span| {
+                        span.for_each(|i, point| {
+                            out[i] = if is_larger(map[point], out[i]) { map[point] } else { out[i] }
+                        });
+                    });
+                }
+                PoolKind::Average => {
+                    out.fill(0.0);
+                    for_each_span(axes, at, &columns, |span| span.for_each(|i, point| out[i] += map[point]));
+                    out.iter_mut().for_each(|value| *value *= scale);
+                }
             }
         });
     }
@@ -65,9 +118,29 @@ pub fn pool_backward(
     let scale = 1.0 / count(axes, |a| a.kernel) as f32;
     for ((map, dy), dx) in maps.zip(grad_input.chunks_exact_mut(size)) {
         dx.fill(0.0);
-        for_each_window(axes, |point, points| match kind {
-            PoolKind::Max => largest(map, points).into_iter().for_each(|largest| dx[largest] += dy[point]),
-            PoolKind::Average => points.for_each(|input| dx[input] += dy[point] * scale),
+        for_each_block(axes, |at, columns, first| {
+            let dy = &dy[first..][..columns.len()];
+            match kind {
+                PoolKind::Max => {
+                    let (mut largest, mut places) = ([f32::NEG_INFINITY; BLOCK], [None; BLOCK]);
+                    for_each_span(axes, at, &columns, |span| {
+                        span.for_each(|i, point| {
+                            if places[i].is_none() || is_larger(map[point], largest[i]) {
+                                (largest[i], places[i]) = (map[point], Some(point));
+                            }
+                        });
+                    });
+                    places
+                        .iter()
+                        .zip(dy)
+                        .for_each(|(place, dy)| place.iter().for_each(|point| dx[*point] += dy));
+                }
+                PoolKind::Average => {
+                    for_each_span(axes, at, &columns, |span| {
+                        span.for_each(|i, point| dx[point] += dy[i] * scale);
+                    });
+                }
+            }
         });
     }
 }
@@ -102,5 +175,31 @@ mod tests {
         let mut out = [0.0];
         pool(PoolKind::Max, &axes(2, 2, 1, 0), &[9.0, f32::NAN, 1.0, 2.0], &mut out);
         assert!(out[0].is_nan());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn pools_are_what_the_definition_says(
+            (input, kernel, stride, dilation, lo, hi) in (1usize..90, 1usize..5, 1usize..4, 1usize..3, 0usize..3, 0usize..3)
+        ) {
+            let axis = Axis::new(input, kernel).stride(stride).dilation(dilation).padding(lo, hi);
+            proptest::prop_assume!(axis.extent() <= axis.padded());
+            let axes = [Axis::UNIT, Axis::UNIT, axis];
+            let map: Vec<f32> = (0..input).map(|i| (i * 7 % 11) as f32).collect();
+            let windows = (0..axis.output()).map(|out| {
+                (0..kernel).map(move |j| out * stride + j * dilation).filter(move |at| (lo..lo + input).contains(at)).map(move |at| at - lo)
+            });
+            let (mut dx, mut found) = (vec![0.0; input], vec![0.0; axis.output()]);
+            for (out, mut points) in windows.clone().enumerate() {
+                let first = points.next();
+                let best = first.map(|first| points.fold(first, |best, at| if map[at] > map[best] { at } else { best }));
+                best.into_iter().for_each(|best| dx[best] += 1.0);
+                found[out] = best.map_or(f32::NEG_INFINITY, |best| map[best]);
+            }
+            let (mut y, mut grad) = (vec![f32::NAN; axis.output()], vec![f32::NAN; input]);
+            pool(PoolKind::Max, &axes, &map, &mut y);
+            pool_backward(PoolKind::Max, &axes, &map, &vec![1.0; y.len()], &mut grad);
+            proptest::prop_assert_eq!((y, grad), (found, dx));
+        }
     }
 }
