@@ -26,7 +26,7 @@ pub fn relu(input: &[f32], output: &mut [f32]) {
 /// `grad_input = grad_output` where `output > 0`, else 0.
 pub fn relu_backward(output: &[f32], grad_output: &[f32], grad_input: &mut [f32]) {
     let pairs = output.iter().zip(grad_output);
-    grad_input.iter_mut().zip(pairs).for_each(|(dx, (y, dy))| *dx = if *y > 0.0 { *dy } else { 0.0 });
+    grad_input.iter_mut().zip(pairs).for_each(|(dx, (&y, &dy))| *dx = if y > 0.0 { dy } else { 0.0 });
 }
 
 /// Adds `bias[channel]` to each map of `points` values; `first_map` is the number of the first map given.

@@ -8,6 +8,9 @@ use crate::ops::PoolKind;
 /// Outputs of a row that are pooled together.
 const BLOCK: usize = 64;
 
+/// The place of the largest value of a window that meets none.
+const NOWHERE: usize = usize::MAX;
+
 /// Where neighbouring outputs of a block meet the map at one point of the window: output `at + i` meets
 /// `map[first + i step]`, for `i < len`.
 #[derive(Clone, Copy)]
@@ -19,10 +22,20 @@ struct Span {
 }
 
 impl Span {
-    /// Calls `visit(output, point of the map)` for each.
+    /// The points of the map, in a row.
     #[inline(always)]
-    fn for_each(self, mut visit: impl FnMut(usize, usize)) {
-        (0..self.len).for_each(|i| visit(self.at + i, self.first + i * self.step));
+    fn gather<'a>(&self, map: &[f32], row: &'a mut [f32; BLOCK]) -> &'a [f32] {
+        let row = &mut row[..self.len];
+        row.iter_mut()
+            .zip(map[self.first..].chunks(self.step))
+            .for_each(|(value, points)| *value = points[0]);
+        row
+    }
+
+    /// The outputs' part of a block.
+    #[inline(always)]
+    fn of<'a, T>(&self, block: &'a mut [T]) -> &'a mut [T] {
+        &mut block[self.at..self.at + self.len]
     }
 }
 
@@ -32,12 +45,19 @@ fn met(axis: &Axis, out: usize, j: usize) -> Option<usize> {
     (out * axis.stride + j * axis.dilation).checked_sub(axis.padding.0).filter(|point| *point < axis.input)
 }
 
-/// Outputs of an axis that meet the input at window point `j`.
+/// Which of these outputs of an axis meet the input at window point `j`.
 #[inline(always)]
-fn meeting(axis: &Axis, j: usize) -> Range<usize> {
+fn meeting(axis: &Axis, outputs: &Range<usize>, j: usize) -> Range<usize> {
     let (shift, padding) = (j * axis.dilation, axis.padding.0);
-    let end = (axis.input + padding).saturating_sub(shift).div_ceil(axis.stride).min(axis.output());
-    padding.saturating_sub(shift).div_ceil(axis.stride)..end
+    // Mostly all do, and divisions take as long as pooling a short row.
+    if outputs.start * axis.stride + shift >= padding
+        && (outputs.end - 1) * axis.stride + shift < axis.input + padding
+    {
+        return outputs.clone();
+    }
+    let begin = padding.saturating_sub(shift).div_ceil(axis.stride);
+    let end = (axis.input + padding).saturating_sub(shift).div_ceil(axis.stride);
+    begin.max(outputs.start)..end.min(outputs.end)
 }
 
 /// Calls `visit` for all spans of the outputs `[d, h, columns]`, window points in order.
@@ -47,11 +67,11 @@ fn for_each_span(axes: &[Axis; 3], [d, h]: [usize; 2], columns: &Range<usize>, m
     for z in (0..a.kernel).filter_map(|j| met(a, d, j)) {
         for y in (0..b.kernel).filter_map(|j| met(b, h, j)) {
             for j in 0..c.kernel {
-                let outputs = meeting(c, j);
-                let (begin, end) = (outputs.start.max(columns.start), outputs.end.min(columns.end));
-                if begin < end {
-                    let first = (z * b.input + y) * c.input + begin * c.stride + j * c.dilation - c.padding.0;
-                    visit(Span { at: begin - columns.start, first, step: c.stride, len: end - begin });
+                let outputs = meeting(c, columns, j);
+                if !outputs.is_empty() {
+                    let points = outputs.start * c.stride + j * c.dilation - c.padding.0;
+                    let (at, first) = (outputs.start - columns.start, (z * b.input + y) * c.input + points);
+                    visit(Span { at, first, step: c.stride, len: outputs.len() });
                 }
             }
         }
@@ -71,7 +91,8 @@ fn for_each_block(axes: &[Axis; 3], mut visit: impl FnMut([usize; 2], Range<usiz
 /// Whether a value takes the place of the largest so far: NaN counts as largest, the first of equals stays.
 #[inline(always)]
 fn is_larger(found: f32, kept: f32) -> bool {
-    found > kept || (found.is_nan() && !kept.is_nan())
+    // Without branches, which would be taken at random.
+    (found > kept) | (found.is_nan() & !kept.is_nan())
 }
 
 fn count(axes: &[Axis; 3], points: impl Fn(&Axis) -> usize) -> usize {
@@ -83,6 +104,7 @@ fn count(axes: &[Axis; 3], points: impl Fn(&Axis) -> usize) -> usize {
 pub fn pool(kind: PoolKind, axes: &[Axis; 3], input: &[f32], output: &mut [f32]) {
     let maps = input.chunks_exact(count(axes, |a| a.input));
     let scale = 1.0 / count(axes, |a| a.kernel) as f32;
+    let mut row = [0.0; BLOCK];
     for (map, out) in maps.zip(output.chunks_exact_mut(count(axes, Axis::output))) {
         for_each_block(axes, |at, columns, first| {
             let out = &mut out[first..][..columns.len()];
@@ -90,14 +112,19 @@ pub fn pool(kind: PoolKind, axes: &[Axis; 3], input: &[f32], output: &mut [f32])
                 PoolKind::Max => {
                     out.fill(f32::NEG_INFINITY);
                     for_each_span(axes, at, &columns, |span| {
-                        span.for_each(|i, point| {
-                            out[i] = if is_larger(map[point], out[i]) { map[point] } else { out[i] }
+                        let found = span.gather(map, &mut row);
+                        let pairs = span.of(out).iter_mut().zip(found);
+                        pairs.for_each(|(kept, &found)| {
+                            *kept = if is_larger(found, *kept) { found } else { *kept }
                         });
                     });
                 }
                 PoolKind::Average => {
                     out.fill(0.0);
-                    for_each_span(axes, at, &columns, |span| span.for_each(|i, point| out[i] += map[point]));
+                    for_each_span(axes, at, &columns, |span| {
+                        let found = span.gather(map, &mut row);
+                        span.of(out).iter_mut().zip(found).for_each(|(sum, found)| *sum += found);
+                    });
                     out.iter_mut().for_each(|value| *value *= scale);
                 }
             }
@@ -116,28 +143,32 @@ pub fn pool_backward(
     let size = count(axes, |a| a.input);
     let maps = input.chunks_exact(size).zip(grad_output.chunks_exact(count(axes, Axis::output)));
     let scale = 1.0 / count(axes, |a| a.kernel) as f32;
+    let (mut row, mut largest, mut places) = ([0.0; BLOCK], [0.0; BLOCK], [NOWHERE; BLOCK]);
     for ((map, dy), dx) in maps.zip(grad_input.chunks_exact_mut(size)) {
         dx.fill(0.0);
         for_each_block(axes, |at, columns, first| {
             let dy = &dy[first..][..columns.len()];
             match kind {
                 PoolKind::Max => {
-                    let (mut largest, mut places) = ([f32::NEG_INFINITY; BLOCK], [None; BLOCK]);
+                    let (largest, places) = (&mut largest[..dy.len()], &mut places[..dy.len()]);
+                    largest.fill(f32::NEG_INFINITY);
+                    places.fill(NOWHERE);
                     for_each_span(axes, at, &columns, |span| {
-                        span.for_each(|i, point| {
-                            if places[i].is_none() || is_larger(map[point], largest[i]) {
-                                (largest[i], places[i]) = (map[point], Some(point));
-                            }
-                        });
+                        let found = span.gather(map, &mut row).iter().zip(0..);
+                        let kept = span.of(largest).iter_mut().zip(span.of(places));
+                        for ((largest, place), (&found, i)) in kept.zip(found) {
+                            let taken = is_larger(found, *largest) | (*place == NOWHERE);
+                            *largest = if taken { found } else { *largest };
+                            *place = if taken { span.first + i * span.step } else { *place };
+                        }
                     });
-                    places
-                        .iter()
-                        .zip(dy)
-                        .for_each(|(place, dy)| place.iter().for_each(|point| dx[*point] += dy));
+                    let met = places.iter().zip(dy).filter(|(place, _)| **place != NOWHERE);
+                    met.for_each(|(place, dy)| dx[*place] += dy);
                 }
                 PoolKind::Average => {
                     for_each_span(axes, at, &columns, |span| {
-                        span.for_each(|i, point| dx[point] += dy[i] * scale);
+                        let dx = dx[span.first..].iter_mut().step_by(span.step);
+                        dx.zip(&dy[span.at..][..span.len]).for_each(|(dx, dy)| *dx += dy * scale);
                     });
                 }
             }
