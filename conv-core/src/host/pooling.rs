@@ -88,11 +88,17 @@ fn for_each_block(axes: &[Axis; 3], mut visit: impl FnMut([usize; 2], Range<usiz
     }
 }
 
-/// Whether a value takes the place of the largest so far: NaN counts as largest, the first of equals stays.
+/// All ones where a value takes the place of the largest so far, else zero: NaN counts as largest, the first of equals
+/// stays. A mask and no branch, which would be taken at random.
 #[inline(always)]
-fn is_larger(found: f32, kept: f32) -> bool {
-    // Without branches, which would be taken at random.
-    (found > kept) | (found.is_nan() & !kept.is_nan())
+fn larger(found: f32, kept: f32) -> u32 {
+    let larger = (found > kept) | (found.is_nan() & !kept.is_nan());
+    0u32.wrapping_sub(u32::from(larger))
+}
+
+#[inline(always)]
+fn masked(mask: u32, found: f32, kept: f32) -> f32 {
+    f32::from_bits((mask & found.to_bits()) | (!mask & kept.to_bits()))
 }
 
 fn count(axes: &[Axis; 3], points: impl Fn(&Axis) -> usize) -> usize {
@@ -114,9 +120,7 @@ pub fn pool(kind: PoolKind, axes: &[Axis; 3], input: &[f32], output: &mut [f32])
                     for_each_span(axes, at, &columns, |span| {
                         let found = span.gather(map, &mut row);
                         let pairs = span.of(out).iter_mut().zip(found);
-                        pairs.for_each(|(kept, &found)| {
-                            *kept = if is_larger(found, *kept) { found } else { *kept }
-                        });
+                        pairs.for_each(|(kept, &found)| *kept = masked(larger(found, *kept), found, *kept));
                     });
                 }
                 PoolKind::Average => {
@@ -157,9 +161,11 @@ pub fn pool_backward(
                         let found = span.gather(map, &mut row).iter().zip(0..);
                         let kept = span.of(largest).iter_mut().zip(span.of(places));
                         for ((largest, place), (&found, i)) in kept.zip(found) {
-                            let taken = is_larger(found, *largest) | (*place == NOWHERE);
-                            *largest = if taken { found } else { *largest };
-                            *place = if taken { span.first + i * span.step } else { *place };
+                            let mask =
+                                larger(found, *largest) | 0u32.wrapping_sub(u32::from(*place == NOWHERE));
+                            *largest = masked(mask, found, *largest);
+                            let (wide, point) = (mask as i32 as usize, span.first + i * span.step);
+                            *place = (wide & point) | (!wide & *place);
                         }
                     });
                     let met = places.iter().zip(dy).filter(|(place, _)| **place != NOWHERE);
