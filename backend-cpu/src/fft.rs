@@ -1,4 +1,4 @@
-//! `fft`: whole images by one transform a map, as in Mathieu, Henaff, LeCun 2014; for large kernels.
+//! `fft` and `fft-single`: whole images by one transform a map, as in Mathieu, Henaff, LeCun 2014; for large kernels.
 
 use conv_core::fourier::Tiling;
 use conv_core::spectra::Shared;
@@ -9,11 +9,40 @@ use crate::Cpu;
 use crate::fourier::{FourierKernel, InLanes, Plan, shares};
 
 /// Whole-image FFT convolution: all spectra are held at once and can be shared between passes.
-pub(crate) struct Fft;
+pub(crate) struct Fft {
+    name: &'static str,
+    in_lanes: InLanes,
+}
+
+/// 16 maps at a time.
+pub(crate) static FFT: Fft = Fft { name: "fft", in_lanes: InLanes::Maps };
+
+/// One map at a time: for few maps, and for maps of which 16 would not fit the cache.
+pub(crate) static FFT_SINGLE: Fft = Fft { name: "fft-single", in_lanes: InLanes::Points };
+
+/// Least length of a single axis that is made one which folds.
+const SHORTEST_FOLDED: usize = 256;
+
+impl Fft {
+    fn plan(
+        &self,
+        machine: &Machine,
+        problem: &ConvProblem,
+        pass: Pass,
+    ) -> std::result::Result<Plan, Unsupported> {
+        let folds = self.in_lanes == InLanes::Points && is_single_axis(problem);
+        let length = |index, least| match index {
+            2 if folds && least >= SHORTEST_FOLDED => good_folded_length(least),
+            _ => transform_length(index, least),
+        };
+        let tiling = Tiling::whole(problem, length).ok_or_else(too_long)?;
+        Plan::new(problem, pass, tiling, self.in_lanes, machine, true)
+    }
+}
 
 impl ConvAlgorithm<Cpu> for Fft {
     fn name(&self) -> &'static str {
-        "fft"
+        self.name
     }
 
     fn estimate(
@@ -22,50 +51,24 @@ impl ConvAlgorithm<Cpu> for Fft {
         problem: &ConvProblem,
         pass: Pass,
     ) -> std::result::Result<Cost, Unsupported> {
-        plan(machine, problem, pass).map(|plan| plan.cost())
+        self.plan(machine, problem, pass).map(|plan| plan.cost())
     }
 
     fn shares(&self, machine: &Machine, problem: &ConvProblem, pass: Pass) -> Vec<Shared> {
-        plan(machine, problem, pass).map_or_else(|_| Vec::new(), |plan| shares(&plan))
+        self.plan(machine, problem, pass).map_or_else(|_| Vec::new(), |plan| shares(&plan))
     }
 
     fn build(&self, backend: &Cpu, problem: &ConvProblem, pass: Pass) -> Result<Box<dyn ConvKernel<Cpu>>> {
-        let refused = |reason| Error::Refused { algorithm: "fft", pass, problem: Box::new(*problem), reason };
-        let plan = plan(&backend.machine, problem, pass).map_err(refused)?;
-        Ok(Box::new(FourierKernel::new("fft", plan)?))
+        let algorithm = self.name;
+        let refused = |reason| Error::Refused { algorithm, pass, problem: Box::new(*problem), reason };
+        let plan = self.plan(&backend.machine, problem, pass).map_err(refused)?;
+        Ok(Box::new(FourierKernel::new(algorithm, plan)?))
     }
 }
-
-fn plan(machine: &Machine, problem: &ConvProblem, pass: Pass) -> std::result::Result<Plan, Unsupported> {
-    let single = is_single_axis(problem);
-    let length = |index, least| match index {
-        2 if single && least >= SHORTEST_FOLDED => good_folded_length(least),
-        _ => transform_length(index, least),
-    };
-    let tiling = Tiling::whole(problem, length).ok_or_else(too_long)?;
-    // The same for all passes, since they share spectra.
-    let forward = |in_lanes| Plan::new(problem, Pass::Forward, tiling, in_lanes, machine, true);
-    let seconds = |cost: &Cost| machine.model.seconds("fft", Pass::Forward, cost, machine.threads);
-    let best = least_by(InLanes::ALL.into_iter().filter_map(|in_lanes| forward(in_lanes).ok()), seconds);
-    let in_lanes = best.map_or(InLanes::Maps, |(plan, _)| plan.in_lanes);
-    Plan::new(problem, pass, tiling, in_lanes, machine, true)
-}
-
-/// Least length of a single axis that is made one which folds.
-const SHORTEST_FOLDED: usize = 256;
 
 /// Whether all but one of the axes are single points.
 pub(crate) fn is_single_axis(problem: &ConvProblem) -> bool {
     problem.volume().iter().filter(|axis| axis.padded() > 1).count() == 1
-}
-
-/// The first of least `seconds`, with its cost.
-pub(crate) fn least_by(
-    plans: impl Iterator<Item = Plan>,
-    seconds: impl Fn(&Cost) -> f64,
-) -> Option<(Plan, Cost)> {
-    let priced = plans.map(|plan| (plan.cost(), plan));
-    priced.min_by(|(a, _), (b, _)| seconds(a).total_cmp(&seconds(b))).map(|(cost, plan)| (plan, cost))
 }
 
 /// The transform length for axis `index` that is at least `least`: even along the last axis, where the

@@ -5,7 +5,7 @@ use conv_core::fourier::Tiling;
 use conv_core::{ConvAlgorithm, ConvKernel, ConvProblem, Cost, Error, Machine, Pass, Result, Unsupported};
 
 use crate::Cpu;
-use crate::fft::{is_single_axis, least_by, transform_length};
+use crate::fft::{is_single_axis, transform_length};
 use crate::fourier::{FourierKernel, InLanes, Plan};
 
 /// Tile lengths along two or three axes.
@@ -39,7 +39,7 @@ impl ConvAlgorithm<Cpu> for FftTiled {
     }
 }
 
-/// The tile length and what stands in the lanes of least predicted time.
+/// The tile length of least predicted time.
 fn plan(
     machine: &Machine,
     problem: &ConvProblem,
@@ -48,9 +48,11 @@ fn plan(
     let lengths: &[usize] = if is_single_axis(problem) { &LONG_TILES } else { &TILES };
     let seconds = |cost: &Cost| machine.model.seconds("fft-tiled", pass, cost, machine.threads);
     let tilings = lengths.iter().filter_map(|n| Tiling::tiled(problem, pass, *n, transform_length));
-    let plan = |(tiling, in_lanes)| Plan::new(problem, pass, tiling, in_lanes, machine, false).ok();
-    let plans = tilings.flat_map(|tiling| InLanes::ALL.map(|in_lanes| (tiling, in_lanes))).filter_map(plan);
+    let plans =
+        tilings.filter_map(|tiling| Plan::new(problem, pass, tiling, InLanes::Maps, machine, false).ok());
     let whole =
         || Unsupported::Geometry("no tile is longer than the kernel and shorter than the image".into());
-    least_by(plans, seconds).ok_or_else(whole)
+    let priced = plans.map(|plan| (plan.cost(), plan));
+    let best = priced.min_by(|(a, _), (b, _)| seconds(a).total_cmp(&seconds(b)));
+    best.map(|(cost, plan)| (plan, cost)).ok_or_else(whole)
 }

@@ -58,7 +58,7 @@ pub(crate) fn shares(plan: &Plan) -> Vec<Shared> {
     let shared = |role| {
         let transform = plan.transform_cost(role);
         let saved = Cost { workspace: 0, ..transform };
-        Shared { key: SpectrumKey { role, tiling: plan.tiling }, len: plan.spectra_len(role), saved }
+        Shared { key: plan.key(role), len: plan.spectra_len(role), saved }
     };
     vec![shared(left), shared(right)]
 }
@@ -138,7 +138,7 @@ fn kept<'a>(spectra: &'a Spectra, kernel: &FourierKernel, role: Role) -> &'a [f3
 
 impl FourierKernel {
     fn key(&self, role: Role) -> SpectrumKey {
-        SpectrumKey { role, tiling: self.plan.tiling }
+        self.plan.key(role)
     }
 
     fn scratch_len(&self) -> usize {

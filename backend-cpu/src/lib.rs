@@ -31,7 +31,7 @@ use conv_core::{Backend, ConvAlgorithm, ConvProblem, Engine, Error, Machine, Pas
 
 /// Every algorithm, one line each.
 static ALGORITHMS: &[&dyn ConvAlgorithm<Cpu>] =
-    &[&direct::Direct, &padded::Padded, &im2col::Im2col, &fft::Fft, &fft_tiled::FftTiled];
+    &[&direct::Direct, &padded::Padded, &im2col::Im2col, &fft::FFT, &fft::FFT_SINGLE, &fft_tiled::FftTiled];
 
 /// The CPU this program runs on.
 pub struct Cpu {

@@ -10,6 +10,8 @@ pub struct SpectrumKey {
     pub role: Role,
     /// How it is cut.
     pub tiling: Tiling,
+    /// How its values lie: the backend's own name.
+    pub layout: &'static str,
 }
 
 /// A transform that a kernel can keep or take, with what it costs to make.

@@ -38,7 +38,10 @@ impl ConvAlgorithm<HostBackend> for Toy {
         let tiling = Tiling::whole(problem, |_, least| Some(least)).unwrap();
         let saved = Cost { product_flops: self.shared * 1e9, ..Cost::default() };
         let shares = self.shared > 0.0 && pass.roles()[0] == role;
-        shares.then_some(Shared { key: SpectrumKey { role, tiling }, len: 100, saved }).into_iter().collect()
+        shares
+            .then_some(Shared { key: SpectrumKey { role, tiling, layout: "test" }, len: 100, saved })
+            .into_iter()
+            .collect()
     }
 
     fn build(&self, _: &HostBackend, _: &ConvProblem, _: Pass) -> Result<Box<dyn ConvKernel<HostBackend>>> {

@@ -53,7 +53,10 @@ impl ConvAlgorithm<HostBackend> for Planted {
         let tiling = Tiling::whole(problem, |_, least| Some(least)).unwrap();
         let saved = Cost { product_flops: self.saves * 1e9, ..Cost::default() };
         let shares = self.saves > 0.0 && pass.roles()[0] == role;
-        shares.then_some(Shared { key: SpectrumKey { role, tiling }, len: 100, saved }).into_iter().collect()
+        shares
+            .then_some(Shared { key: SpectrumKey { role, tiling, layout: "test" }, len: 100, saved })
+            .into_iter()
+            .collect()
     }
 
     fn build(&self, _: &HostBackend, _: &ConvProblem, _: Pass) -> Result<Box<dyn ConvKernel<HostBackend>>> {

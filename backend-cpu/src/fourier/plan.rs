@@ -7,6 +7,7 @@
 use std::ops::{Add, Range};
 
 use conv_core::fourier::{Tiling, meets};
+use conv_core::spectra::SpectrumKey;
 use conv_core::{ConvProblem, Cost, Machine, Pass, Role, Unsupported};
 use fft_core::{COMPLEX_POINT, LANES, PlaneFft, RealFft};
 
@@ -32,7 +33,13 @@ pub(crate) enum InLanes {
 }
 
 impl InLanes {
-    pub(crate) const ALL: [InLanes; 2] = [InLanes::Maps, InLanes::Points];
+    /// The layout's name among spectra.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            InLanes::Maps => "maps",
+            InLanes::Points => "points",
+        }
+    }
 
     /// Moves that gathering or scattering one row of a map takes: each lane's from elsewhere, or along the row.
     fn row_moves(self) -> f64 {
@@ -292,6 +299,11 @@ impl Plan {
             InLanes::Maps => [1, maps],
             InLanes::Points => [self.blocks, 1],
         }
+    }
+
+    /// What tells the spectra of this tensor from others.
+    pub(crate) fn key(&self, role: Role) -> SpectrumKey {
+        SpectrumKey { role, tiling: self.tiling, layout: self.in_lanes.name() }
     }
 
     /// Values of the spectra of this tensor over one group.

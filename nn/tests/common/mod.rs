@@ -70,7 +70,7 @@ struct Kernel(ConvProblem, Pass);
 
 fn key(problem: &ConvProblem, role: Role) -> Option<SpectrumKey> {
     let tiling = Tiling::whole(problem, |_, length| Some(length))?;
-    Some(SpectrumKey { role, tiling })
+    Some(SpectrumKey { role, tiling, layout: "test" })
 }
 
 impl ConvAlgorithm<Host> for Naive {
