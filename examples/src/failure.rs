@@ -4,6 +4,8 @@ use std::fmt;
 
 use nn::data::DataError;
 
+use crate::interrupt;
+
 /// Most lines a message has, and most characters a line of it.
 const LARGEST: (usize, usize) = (8, 240);
 
@@ -16,6 +18,8 @@ pub enum Failure {
     Refused(String),
     /// A result that a check found wrong: exit code 1.
     Wrong(String),
+    /// The user wanted the program to end: exit code 130.
+    Interrupted(String),
 }
 
 impl Failure {
@@ -25,6 +29,7 @@ impl Failure {
             Failure::Bad(_) => 2,
             Failure::Refused(_) => 3,
             Failure::Wrong(_) => 1,
+            Failure::Interrupted(_) => interrupt::CODE,
         }
     }
 }
@@ -41,7 +46,10 @@ pub(crate) fn expected(
 impl fmt::Display for Failure {
     /// The message, cut to at most 8 lines of at most 240 characters.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Failure::Bad(message) | Failure::Refused(message) | Failure::Wrong(message)) = self;
+        let (Failure::Bad(message)
+        | Failure::Refused(message)
+        | Failure::Wrong(message)
+        | Failure::Interrupted(message)) = self;
         for (index, line) in message.trim().lines().take(LARGEST.0).enumerate() {
             let end = if index == 0 { "" } else { "\n" };
             match line.char_indices().nth(LARGEST.1) {

@@ -11,9 +11,11 @@ mod dispatch;
 pub mod explain;
 mod failure;
 pub mod files;
+mod interrupt;
 mod npy;
 mod picture;
 mod program;
+mod progress;
 mod tensor;
 pub mod train;
 
