@@ -11,6 +11,13 @@ use crate::{Buffer, Cpu};
 const CHUNK: usize = 16 << 10;
 
 impl Ops for Cpu {
+    fn axpby(&self, alpha: f32, x: &Buffer, beta: f32, y: &mut Buffer) -> Result<()> {
+        check_len("sum", x.len(), y.len())?;
+        let chunks = y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK));
+        chunks.for_each(|(y, x)| host::axpby(alpha, x, beta, y));
+        Ok(())
+    }
+
     fn relu(&self, input: &Buffer, output: &mut Buffer) -> Result<()> {
         check_len("relu output", input.len(), output.len())?;
         let chunks = output.par_chunks_mut(CHUNK).zip(input.par_chunks(CHUNK));

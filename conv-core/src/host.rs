@@ -3,6 +3,12 @@
 use crate::Axis;
 use crate::ops::{PoolKind, Sgd};
 
+/// `y = alpha x + beta y`; where `beta` is 0, `y` is not read.
+pub fn axpby(alpha: f32, x: &[f32], beta: f32, y: &mut [f32]) {
+    let kept = |y: f32| if beta == 0.0 { 0.0 } else { beta * y };
+    y.iter_mut().zip(x).for_each(|(y, x)| *y = alpha * x + kept(*y));
+}
+
 /// `output = max(input, 0)`; NaN stays NaN.
 pub fn relu(input: &[f32], output: &mut [f32]) {
     output.iter_mut().zip(input).for_each(|(y, x)| *y = if *x < 0.0 { 0.0 } else { *x });
@@ -124,11 +130,13 @@ pub fn softmax_cross_entropy(
     }
 }
 
-/// One step of gradient descent: `v = momentum v + grad + decay w`, `w -= rate v` (PyTorch's form).
+/// One step of gradient descent: `g = scale grad + decay w`, `v = momentum v + g`, `w -= rate v`, or with Nesterov's
+/// momentum `w -= rate (g + momentum v)` (PyTorch's form).
 pub fn sgd(step: &Sgd, grad: &[f32], velocity: &mut [f32], weights: &mut [f32]) {
     for ((w, v), g) in weights.iter_mut().zip(velocity).zip(grad) {
-        *v = step.momentum * *v + g + step.weight_decay * *w;
-        *w -= step.rate * *v;
+        let g = step.grad_scale * g + step.weight_decay * *w;
+        *v = step.momentum * *v + g;
+        *w -= step.rate * if step.nesterov { g + step.momentum * *v } else { *v };
     }
 }
 
@@ -176,7 +184,7 @@ mod tests {
 
     #[test]
     fn sgd_is_momentum_with_decay() {
-        let step = Sgd { rate: 0.1, momentum: 0.5, weight_decay: 0.2 };
+        let step = Sgd { rate: 0.1, momentum: 0.5, weight_decay: 0.2, nesterov: false, grad_scale: 1.0 };
         let (mut velocity, mut weights) = ([2.0], [10.0]);
         sgd(&step, &[3.0], &mut velocity, &mut weights);
         assert_eq!((velocity[0], weights[0]), (6.0, 9.4));

@@ -21,6 +21,10 @@ pub struct Sgd {
     pub momentum: f32,
     /// Weight decay, added to the gradient.
     pub weight_decay: f32,
+    /// Whether the direction is Nesterov's: one step of momentum ahead.
+    pub nesterov: bool,
+    /// Factor of the gradient before all else.
+    pub grad_scale: f32,
 }
 
 /// Logits, labels and what [`Ops::softmax_cross_entropy`] writes.
@@ -43,6 +47,16 @@ pub struct CrossEntropy<'a, B: Backend> {
 /// at once; a backend overrides what pays. All fail with [`crate::Error::Length`] where buffers do not fit, or
 /// as the backend's memory operations do.
 pub trait Ops: Backend {
+    /// [`host::axpby`]: `y = alpha x + beta y`, a copy with `alpha` 1 and `beta` 0.
+    ///
+    /// # Errors
+    /// See [`Ops`].
+    fn axpby(&self, alpha: f32, x: &Self::Buffer, beta: f32, y: &mut Self::Buffer) -> Result<()> {
+        check_len("sum", self.len(x), self.len(y))?;
+        let x = fetch(self, x)?;
+        change(self, y, |y| host::axpby(alpha, &x, beta, y))
+    }
+
     /// [`host::relu`].
     ///
     /// # Errors

@@ -71,7 +71,9 @@ fn read(path: &Path) -> Result<Run, Failure> {
     let mut lines: Vec<Line> = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let line = serde_json::from_str(line);
-        lines.push(line.map_err(|error| bad(format!("line {}: expected an epoch, found: {error}", index + 1)))?);
+        lines.push(
+            line.map_err(|error| bad(format!("line {}: expected an epoch, found: {error}", index + 1)))?,
+        );
     }
     match lines.is_empty() {
         true => Err(bad("expected a line for each epoch, found none".into())),

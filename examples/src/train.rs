@@ -9,6 +9,7 @@ mod state;
 mod training;
 
 use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 
 use conv_core::Ops;
@@ -35,9 +36,7 @@ impl Program for Train {
         let saves = Saves { path: self.save.clone(), every: self.save_every };
         self.check_paths(&saves)?;
         let (train, test) = sets::load(&self)?;
-        let (network, state) = self.network(engine.backend(), &train)?;
-        let Settings { lr, momentum, .. } = state.settings;
-        let trainer = Trainer::new(network, Sgd::new(lr, momentum, 0.0)?);
+        let (trainer, state) = self.trainer(engine.backend(), &train)?;
         let (train, test, workers) = (Arc::new(train), Arc::new(test), self.workers.get());
         let mut training = Training { engine, trainer, train, test, state, saves, workers };
         let score = if training.state.epochs < self.epochs {
@@ -62,23 +61,41 @@ impl Train {
         self.resume.as_deref().map_or(Ok(()), |path| files::check_readable("--resume", path))
     }
 
-    /// The network and how far it has come: at its beginning, or as the checkpoint has it.
-    fn network<B: Ops>(&self, backend: &B, images: &Dataset) -> Result<(Sequential<B>, State), Failure> {
+    /// The network with its optimizer and how far it has come: at its beginning, or as the checkpoint has it.
+    fn trainer<B: Ops>(&self, backend: &B, images: &Dataset) -> Result<(Trainer<B>, State), Failure> {
         let task = Task::new(self, images);
-        let seed = self.seed.unwrap_or(Settings::DEFAULT.seed);
-        let mut network = task.network(backend, seed)?;
         let Some(path) = &self.resume else {
-            return Ok((network, State::new(task, self.settings(Settings::DEFAULT)?)));
+            let state = State::new(task, self.settings(Settings::DEFAULT)?);
+            return Ok((state.trainer(backend)?, state));
         };
-        let state: State = checkpoint::load(path, backend, &mut network)?;
+        let state: State = checkpoint::state(path)?;
         let settings = self.settings(state.settings)?;
-        Ok((network, state.resumed(&task, settings)?))
+        let state = state.resumed(&task, settings)?;
+        Ok((state.load(backend, path)?, state))
+    }
+}
+
+impl State {
+    /// The network and its optimizer, untrained.
+    fn trainer<B: Ops>(&self, backend: &B) -> Result<Trainer<B>, Failure> {
+        let Settings { lr, momentum, seed, .. } = self.settings;
+        let mut trainer = Trainer::new(self.task.network(backend, seed)?, Sgd::new(lr, momentum, 0.0)?);
+        trainer.prepare_optimizer(backend)?;
+        Ok(trainer)
+    }
+
+    /// The same as the checkpoint has them, whose state this is.
+    pub(crate) fn load<B: Ops>(&self, backend: &B, path: &Path) -> Result<Trainer<B>, Failure> {
+        let mut trainer = self.trainer(backend)?;
+        let _: State = checkpoint::load(path, backend, trainer.network_mut())?;
+        trainer.set_steps(self.steps);
+        Ok(trainer)
     }
 }
 
 impl Task {
     /// The network, untrained.
-    pub(crate) fn network<B: Ops>(&self, backend: &B, seed: u64) -> Result<Sequential<B>, Failure> {
+    fn network<B: Ops>(&self, backend: &B, seed: u64) -> Result<Sequential<B>, Failure> {
         let (channels, classes) = (self.image[0], self.classes.len());
         match self.model {
             ModelName::Lenet => Ok(models::lenet(backend, channels, classes, seed)?),

@@ -1,7 +1,7 @@
 //! Networks and the state of their training in files: safetensors, as other tools read them.
 //!
-//! A file holds, for every parameter, its values as `LAYER.NAME` and the optimizer's velocity as
-//! `LAYER.NAME.velocity`, both f32, and in the metadata, under `state`, whatever the program adds, as JSON.
+//! A file holds the state of every parameter ([`crate::Parameter::state`]): its values as `LAYER.NAME` and the
+//! optimizer's memory as `LAYER.NAME.MEMORY`, all f32, and in the metadata, under `state`, whatever the program adds, as JSON.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -14,7 +14,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Error, Parameter, Result, Sequential};
+use crate::{Error, Layer, Parameter, Result, Sequential};
 
 /// The metadata key of the program's state.
 const STATE: &str = "state";
@@ -50,7 +50,8 @@ pub fn save<B: Ops>(
     write_whole(path, &bytes).map_err(|error| failed(&error))
 }
 
-/// Reads what [`save`] wrote into a network of the same layers, and returns the program's state. A bad file
+/// Reads what [`save`] wrote into a network of the same layers, made ready by the same optimizer
+/// ([`crate::Optimizer::prepare`]), and returns the program's state. A bad file
 /// leaves the network as it was.
 ///
 /// # Errors
@@ -65,11 +66,21 @@ pub fn load<B: Ops, S: DeserializeOwned>(
     let (values, state) = read(path, &tensors(network)).map_err(|reason| failure(path, reason))?;
     let mut values = values.iter();
     for parameter in network.parameters_mut() {
-        for (to, values) in [&mut parameter.value, &mut parameter.velocity].into_iter().zip(&mut values) {
+        for (to, values) in parameter.state_mut().zip(&mut values) {
             backend.upload(values, to)?;
         }
     }
     Ok(state)
+}
+
+/// The program's state in a file that [`save`] wrote, for making the network that [`load`] fills.
+///
+/// # Errors
+/// [`Error::Checkpoint`] where the file cannot be read, or has no such state.
+pub fn state<S: DeserializeOwned>(path: impl AsRef<Path>) -> Result<S> {
+    let path = path.as_ref();
+    let bytes = std::fs::read(path).map_err(|error| error.to_string());
+    bytes.and_then(|bytes| state_of(&bytes)).map_err(|reason| failure(path, reason))
 }
 
 fn failure(path: &Path, reason: String) -> Error {
@@ -82,18 +93,18 @@ struct Tensor {
     shape: Vec<usize>,
 }
 
-/// The tensors of this network's file: values and velocity of each parameter in turn.
+/// The tensors of this network's file: the state of each parameter in turn.
 fn tensors<B: Ops>(network: &Sequential<B>) -> Vec<Tensor> {
-    let of = |(name, parameter): (String, &Parameter<B>)| {
-        let velocity = format!("{name}.velocity");
-        [name, velocity].map(|name| Tensor { name, shape: parameter.shape.clone() })
+    let of = |parameter: &Parameter<B>| {
+        let tensor = |(name, _)| Tensor { name, shape: parameter.shape.clone() };
+        parameter.state().map(tensor).collect::<Vec<_>>()
     };
-    network.parameters().flat_map(of).collect()
+    network.parameters().into_iter().flat_map(of).collect()
 }
 
 /// The same with their little-endian values.
 fn downloaded<B: Ops>(backend: &B, network: &Sequential<B>) -> Result<Vec<(Tensor, Vec<u8>)>> {
-    let buffers = network.parameters().flat_map(|(_, parameter)| [&parameter.value, &parameter.velocity]);
+    let buffers = network.parameters().into_iter().flat_map(Parameter::state).map(|(_, buffer)| buffer);
     let bytes = |buffer| -> Result<Vec<u8>> {
         let mut values = vec![0.0; backend.len(buffer)];
         backend.download(buffer, &mut values)?;
@@ -127,10 +138,15 @@ fn read<S: DeserializeOwned>(
     if let Some(name) = file.names().into_iter().filter(|name| !known(name)).min() {
         return Err(format!("tensor {:?} is not of this network", conv_core::shorten(name)));
     }
-    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| error.to_string())?;
+    Ok((values, state_of(&bytes)?))
+}
+
+/// The state in a file's bytes.
+fn state_of<S: DeserializeOwned>(bytes: &[u8]) -> std::result::Result<S, String> {
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| error.to_string())?;
     let state = header.metadata().as_ref().and_then(|metadata| metadata.get(STATE));
     let state = state.ok_or_else(|| format!("expected {STATE:?} in its metadata, found none"))?;
-    Ok((values, serde_json::from_str(state).map_err(|error| format!("{STATE}: {error}"))?))
+    serde_json::from_str(state).map_err(|error| format!("{STATE}: {error}"))
 }
 
 /// The whole file, unless it is longer than one of these tensors can be.

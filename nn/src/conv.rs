@@ -4,7 +4,7 @@ use conv_core::{ConvProblem, Engine, Ops, Pass};
 use rand::Rng;
 
 use crate::weights::{Steps, Weights};
-use crate::{Backward, ConvOptions, Error, Layer, Parameter, Result, Shape, Wanted};
+use crate::{Backward, ConvOptions, Error, Layer, Mode, Parameter, Result, Shape, Wanted};
 
 /// Cross-correlation of `N C` maps of `D` axes with `O C/g` kernels, plus bias.
 pub struct Conv<B: Ops, const D: usize> {
@@ -70,6 +70,7 @@ impl<B: Ops, const D: usize> Layer<B> for Conv<B, D> {
     fn forward(
         &mut self,
         engine: &mut Engine<B>,
+        _mode: Mode,
         shape: &Shape,
         input: &B::Buffer,
         output: &mut B::Buffer,

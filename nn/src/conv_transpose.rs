@@ -6,7 +6,7 @@ use rand::Rng;
 use crate::conv::points;
 use crate::error::argument;
 use crate::weights::{Steps, Weights};
-use crate::{Backward, ConvOptions, Layer, Parameter, Result, Shape, Wanted};
+use crate::{Backward, ConvOptions, Layer, Mode, Parameter, Result, Shape, Wanted};
 
 /// The transpose of a convolution over `D` axes, plus bias, with `C O/g` kernels.
 ///
@@ -98,6 +98,7 @@ impl<B: Ops, const D: usize> Layer<B> for ConvTranspose<B, D> {
     fn forward(
         &mut self,
         engine: &mut Engine<B>,
+        _mode: Mode,
         shape: &Shape,
         input: &B::Buffer,
         output: &mut B::Buffer,

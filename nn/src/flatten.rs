@@ -3,7 +3,7 @@
 use conv_core::ops::PoolKind;
 use conv_core::{Axis, ConvProblem, Engine, Ops};
 
-use crate::{Backward, Layer, Result, Shape};
+use crate::{Backward, Layer, Mode, Result, Shape};
 
 /// Reads the maps of each image as one row of features; a network does so without a copy.
 pub struct Flatten;
@@ -25,6 +25,7 @@ impl<B: Ops> Layer<B> for Flatten {
     fn forward(
         &mut self,
         engine: &mut Engine<B>,
+        _mode: Mode,
         shape: &Shape,
         input: &B::Buffer,
         output: &mut B::Buffer,

@@ -2,7 +2,26 @@
 
 use conv_core::{Engine, Ops, Pass};
 
-use crate::{Parameter, Result, Shape};
+use crate::{Parameter, Result, Row, Shape};
+
+/// What a forward direction is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// A step of training: batch normalisation takes the batch's statistics, dropout drops.
+    Training {
+        /// Steps done before this one: what is random depends on it and on seeds alone.
+        step: u64,
+    },
+    /// The network as it stands: running statistics, nothing dropped, transforms of the weights kept.
+    Evaluation,
+}
+
+impl Mode {
+    /// Whether a backward direction may follow.
+    pub fn trains(self) -> bool {
+        self != Mode::Evaluation
+    }
+}
 
 /// How much of a training step is going to be run; each includes the ones before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,24 +76,25 @@ pub trait Layer<B: Ops>: Send {
     fn forward(
         &mut self,
         engine: &mut Engine<B>,
+        mode: Mode,
         shape: &Shape,
         input: &B::Buffer,
         output: &mut B::Buffer,
     ) -> Result<()>;
 
     /// Writes the gradients of the parameters and, where asked for, of the input. Runs at most once after each
-    /// [`Layer::forward`], on the same input and parameters: transforms are kept in between.
+    /// [`Layer::forward`] in training, on the same input and parameters: transforms are kept in between.
     ///
     /// # Errors
     /// See [`Layer`].
     fn backward(&mut self, engine: &mut Engine<B>, shape: &Shape, tensors: Backward<'_, B>) -> Result<()>;
 
-    /// The trained tensors, always in the same order.
+    /// The layer's tensors, trained or not, always in the same order.
     fn parameters(&self) -> Vec<&Parameter<B>> {
         Vec::new()
     }
 
-    /// The same for changing them.
+    /// The same for changing them: forgets all that was made of their values.
     fn parameters_mut(&mut self) -> Vec<&mut Parameter<B>> {
         Vec::new()
     }
@@ -87,5 +107,20 @@ pub trait Layer<B: Ops>: Send {
     /// Whether the output is the input under another shape, so that a network need not copy.
     fn is_view(&self) -> bool {
         false
+    }
+
+    /// The layer's lines of a [`crate::Summary`], those of layers inside it first.
+    ///
+    /// # Errors
+    /// As [`Layer::output_shape`].
+    fn rows(&self, input: &Shape) -> Result<Vec<Row>> {
+        let trained = self.parameters().into_iter().filter(|parameter| parameter.trained);
+        Ok(vec![Row {
+            layer: self.name(),
+            depth: 0,
+            output: self.output_shape(input)?,
+            parameters: trained.map(Parameter::elements).sum(),
+            algorithms: self.algorithms(input),
+        }])
     }
 }

@@ -5,13 +5,13 @@
 //!
 //! ```no_run
 //! # fn train<B: conv_core::Ops>(backend: B, images: &[f32], labels: &[usize]) -> nn::Result<()> {
-//! use nn::{Sgd, Shape, Trainer, models};
+//! use nn::{Layer, Sgd, Shape, Trainer, Wanted, models};
 //!
 //! let mut engine = conv_core::Engine::new(backend)?;
 //! let network = models::lenet(engine.backend(), 3, 10, 1)?;
 //! let mut trainer = Trainer::new(network, Sgd::new(0.01, 0.9, 0.0)?);
 //! let shape = Shape::new(&[128, 3, 32, 32])?;
-//! trainer.network_mut().prepare(&mut engine, &shape)?;
+//! trainer.network_mut().prepare(&mut engine, &shape, Wanted::Parameters)?;
 //! println!("{}", trainer.network().summary(&shape)?);
 //! for step in 0..100 {
 //!     let score = trainer.step(&mut engine, &shape, images, labels)?;
@@ -28,12 +28,15 @@ mod conv;
 mod conv_transpose;
 pub mod data;
 mod error;
+mod finite;
 mod flatten;
 mod layer;
 mod linear;
 mod loss;
 pub mod models;
+mod optimizer;
 mod options;
+pub mod parallel;
 mod parameter;
 mod pool;
 mod relu;
@@ -50,9 +53,10 @@ pub use conv::{Conv, Conv1d, Conv2d, Conv3d};
 pub use conv_transpose::{ConvTranspose, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d};
 pub use error::{Error, Result};
 pub use flatten::Flatten;
-pub use layer::{Backward, Layer, Wanted};
+pub use layer::{Backward, Layer, Mode, Wanted};
 pub use linear::Linear;
 pub use loss::{CrossEntropy, Score};
+pub use optimizer::{Optimizer, Update};
 pub use options::ConvOptions;
 pub use parameter::Parameter;
 pub use pool::Pool;

@@ -4,7 +4,7 @@ use conv_core::{Axis, ConvProblem, Engine, Ops, Pass, Policy};
 use rand::Rng;
 
 use crate::weights::{Steps, Weights};
-use crate::{Backward, Error, Layer, Parameter, Result, Shape, Wanted};
+use crate::{Backward, Error, Layer, Mode, Parameter, Result, Shape, Wanted};
 
 /// `output = input weightᵀ + bias` on `N C` inputs: a convolution of one point. Always chooses by predicted time.
 pub struct Linear<B: Ops> {
@@ -54,6 +54,7 @@ impl<B: Ops> Layer<B> for Linear<B> {
     fn forward(
         &mut self,
         engine: &mut Engine<B>,
+        _mode: Mode,
         shape: &Shape,
         input: &B::Buffer,
         output: &mut B::Buffer,

@@ -97,7 +97,7 @@ impl<B: Ops> CrossEntropy<B> {
         logits: &B::Buffer,
         labels: &[usize],
     ) -> Result<(Score, &B::Buffer)> {
-        check(shape, labels)?;
+        Self::check(shape, labels)?;
         check_len("logits", shape.elements(), backend.len(logits))?;
         let kept = match self.buffers.entry(shape.clone()) {
             Entry::Occupied(entry) => entry.into_mut(),
@@ -110,24 +110,31 @@ impl<B: Ops> CrossEntropy<B> {
         let (loss_sum, hits) = (sum(backend, losses, host)?, sum(backend, hits, host)?);
         Ok((Score { count: shape.batch(), loss_sum, hits: hits as usize }, grad))
     }
+
+    /// Whether these labels go with logits of this shape.
+    ///
+    /// # Errors
+    /// As [`CrossEntropy::evaluate`].
+    pub(crate) fn check(shape: &Shape, labels: &[usize]) -> Result<()> {
+        let classes = shape.channels();
+        if !shape.axes().is_empty() {
+            return Err(Error::Shape {
+                expected: "logits without spatial axes".into(),
+                found: shape.clone(),
+            });
+        }
+        if classes > MAX_CLASSES {
+            return Err(argument("classes", format!("at most {MAX_CLASSES}"), classes));
+        }
+        check_len("labels", shape.batch(), labels.len())?;
+        match labels.iter().copied().enumerate().find(|(_, label)| *label >= classes) {
+            Some((index, label)) => Err(Error::Label { index, label, classes }),
+            None => Ok(()),
+        }
+    }
 }
 
 fn sum<B: Ops>(backend: &B, values: &B::Buffer, host: &mut [f32]) -> Result<f64> {
     backend.download(values, host)?;
     Ok(host.iter().map(|value| f64::from(*value)).sum())
-}
-
-fn check(shape: &Shape, labels: &[usize]) -> Result<()> {
-    let classes = shape.channels();
-    if !shape.axes().is_empty() {
-        return Err(Error::Shape { expected: "logits without spatial axes".into(), found: shape.clone() });
-    }
-    if classes > MAX_CLASSES {
-        return Err(argument("classes", format!("at most {MAX_CLASSES}"), classes));
-    }
-    check_len("labels", shape.batch(), labels.len())?;
-    match labels.iter().copied().enumerate().find(|(_, label)| *label >= classes) {
-        Some((index, label)) => Err(Error::Label { index, label, classes }),
-        None => Ok(()),
-    }
 }

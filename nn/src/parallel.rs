@@ -35,6 +35,9 @@ pub trait Ranks: Send {
     /// As [`Ranks::begin_sum`].
     fn end_sum(&mut self) -> Result<Vec<f32>>;
 
+    /// Ends all ranks at once, with this exit code: for a rank that fails, as the others would wait for it.
+    fn abort(&mut self, code: u8);
+
     /// The values that rank 0 has given, on every rank.
     ///
     /// # Errors

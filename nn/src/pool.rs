@@ -5,7 +5,7 @@ use conv_core::{Axis, ConvProblem, Engine, Ops};
 
 use crate::conv::points;
 use crate::error::argument;
-use crate::{Backward, Layer, Result, Shape};
+use crate::{Backward, Layer, Mode, Result, Shape};
 
 /// The largest value or the mean of each window of `D` axes, map by map.
 pub struct Pool<const D: usize> {
@@ -69,6 +69,7 @@ impl<B: Ops, const D: usize> Layer<B> for Pool<D> {
     fn forward(
         &mut self,
         engine: &mut Engine<B>,
+        _mode: Mode,
         shape: &Shape,
         input: &B::Buffer,
         output: &mut B::Buffer,

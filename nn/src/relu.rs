@@ -2,7 +2,7 @@
 
 use conv_core::{Engine, Ops};
 
-use crate::{Backward, Layer, Result, Shape};
+use crate::{Backward, Layer, Mode, Result, Shape};
 
 /// `max(input, 0)`, value by value.
 pub struct Relu;
@@ -19,6 +19,7 @@ impl<B: Ops> Layer<B> for Relu {
     fn forward(
         &mut self,
         engine: &mut Engine<B>,
+        _mode: Mode,
         _shape: &Shape,
         input: &B::Buffer,
         output: &mut B::Buffer,

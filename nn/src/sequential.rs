@@ -1,4 +1,4 @@
-//! A network: layers in a row.
+//! A chain of layers: a whole network, or a part of one.
 
 use std::collections::HashMap;
 
@@ -7,20 +7,21 @@ use conv_core::{Engine, Ops};
 
 use crate::error::argument;
 use crate::tape::Tape;
-use crate::{Backward, Error, Layer, Parameter, Result, Row, Shape, Summary, Wanted};
+use crate::{Backward, Error, Layer, Mode, Parameter, Result, Row, Shape, Summary, Wanted};
 
-/// Layers in a row, each fed with the output of the one before.
+/// Layers in a row, each fed with the output of the one before. A chain is a layer itself.
 ///
 /// The tensors in between are kept for every shape of input met, so that no step but the first of its shape
 /// allocates any.
 pub struct Sequential<B: Ops> {
-    layers: Vec<Box<dyn Layer<B>>>,
-    tapes: HashMap<Shape, Tape<B>>,
+    pub(crate) layers: Vec<Box<dyn Layer<B>>>,
+    pub(crate) tapes: HashMap<Shape, Tape<B>>,
+    predictions: HashMap<Shape, B::Buffer>,
 }
 
 impl<B: Ops> Default for Sequential<B> {
     fn default() -> Self {
-        Sequential { layers: Vec::new(), tapes: HashMap::new() }
+        Sequential { layers: Vec::new(), tapes: HashMap::new(), predictions: HashMap::new() }
     }
 }
 
@@ -30,18 +31,108 @@ impl<B: Ops> Sequential<B> {
         Self::default()
     }
 
-    /// The same network with one more layer at its end.
-    pub fn with(mut self, layer: impl Layer<B> + 'static) -> Self {
+    /// The same network with one more layer at its end, named by its number from 0.
+    pub fn with(self, layer: impl Layer<B> + 'static) -> Self {
+        let name = self.layers.len().to_string();
+        self.named(&name, layer)
+    }
+
+    /// The same network with one more layer at its end, whose parameters are named `NAME.PARAMETER`.
+    pub fn named(mut self, name: &str, mut layer: impl Layer<B> + 'static) -> Self {
+        for parameter in layer.parameters_mut() {
+            parameter.name = format!("{name}.{}", parameter.name);
+        }
         self.layers.push(Box::new(layer));
         self.tapes.clear();
+        self.predictions.clear();
         self
     }
 
-    /// Shape of the output.
+    /// The output of an evaluation for an input of this shape, kept in the network.
     ///
     /// # Errors
-    /// [`Error::Layer`] with the first layer that does not take its input.
-    pub fn output_shape(&self, input: &Shape) -> Result<Shape> {
+    /// [`Error::Layer`] with the layer that fails, or [`conv_core::Error::Length`] for an input of another length.
+    pub fn predict(
+        &mut self,
+        engine: &mut Engine<B>,
+        shape: &Shape,
+        input: &B::Buffer,
+    ) -> Result<&B::Buffer> {
+        let mut output = match self.predictions.remove(shape) {
+            Some(output) => output,
+            None => engine.backend().alloc(self.output_shape(shape)?.elements())?,
+        };
+        let done = self.forward(engine, Mode::Evaluation, shape, input, &mut output);
+        let kept = self.predictions.entry(shape.clone()).or_insert(output);
+        done.map(|()| &*kept)
+    }
+
+    /// A row for each layer, with the algorithms chosen so far for inputs of this shape: all of them after
+    /// [`Layer::prepare`].
+    ///
+    /// # Errors
+    /// As [`Layer::output_shape`].
+    pub fn summary(&self, input: &Shape) -> Result<Summary> {
+        Ok(Summary { rows: self.rows(input)? })
+    }
+
+    /// [`Layer::backward`] that calls `done` after each layer, last to first, when its gradients are known.
+    pub(crate) fn backward_each(
+        &mut self,
+        engine: &mut Engine<B>,
+        shape: &Shape,
+        mut tensors: Backward<'_, B>,
+        mut done: impl FnMut(&B, &dyn Layer<B>) -> Result<()>,
+    ) -> Result<()> {
+        let wanted = if tensors.grad_input.is_some() { Wanted::Input } else { Wanted::Parameters };
+        let first = if wanted == Wanted::Input { 0 } else { self.first_learning() };
+        let tape = self.tapes.get_mut(shape).filter(|tape| tape.wanted >= wanted && tape.fresh);
+        let tape = tape.ok_or_else(|| no_forward(shape))?;
+        tape.fresh = false;
+        if let (0, Some(grad_input)) = (tape.last(), &mut tensors.grad_input) {
+            engine.backend().axpby(1.0, tensors.grad_output, 0.0, grad_input)?;
+        }
+        for (index, layer) in self.layers.iter_mut().enumerate().skip(first).rev() {
+            if !layer.is_view() {
+                let (shape, tensors) = tape.backward(index, &mut tensors);
+                let grad_input = tensors.grad_input.filter(|_| index > first || wanted == Wanted::Input);
+                let ran = layer.backward(engine, shape, Backward { grad_input, ..tensors });
+                ran.map_err(|source| within(index, layer.name(), source))?;
+                done(engine.backend(), &**layer)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The layers in the order of [`Sequential::backward_each`].
+    pub(crate) fn layers_from_last(&mut self) -> impl Iterator<Item = &mut Box<dyn Layer<B>>> {
+        self.layers.iter_mut().rev()
+    }
+
+    /// The first layer that learns: no gradient is needed by its input.
+    fn first_learning(&self) -> usize {
+        let learns = |layer: &dyn Layer<B>| layer.parameters().iter().any(|parameter| parameter.trained);
+        self.layers.iter().position(|layer| learns(&**layer)).unwrap_or(self.layers.len())
+    }
+
+    /// What each layer has to be ready for, where the chain has to be for `wanted`.
+    fn wanted(&self, wanted: Wanted) -> impl Fn(usize) -> Wanted + use<B> {
+        let first = self.first_learning();
+        move |index| match wanted {
+            Wanted::Parameters if index < first => Wanted::Output,
+            Wanted::Parameters if index > first => Wanted::Input,
+            _ => wanted,
+        }
+    }
+}
+
+impl<B: Ops> Layer<B> for Sequential<B> {
+    fn name(&self) -> &'static str {
+        "sequential"
+    }
+
+    /// Fails with [`Error::Layer`]: the first layer that does not take its input.
+    fn output_shape(&self, input: &Shape) -> Result<Shape> {
         let mut shape = input.clone();
         for (index, layer) in self.layers.iter().enumerate() {
             shape = layer.output_shape(&shape).map_err(|source| within(index, layer.name(), source))?;
@@ -49,132 +140,76 @@ impl<B: Ops> Sequential<B> {
         Ok(shape)
     }
 
-    /// Chooses algorithms and allocates memory for training on inputs of this shape. Does nothing where that
-    /// has been done; evaluation needs no preparation.
-    ///
-    /// # Errors
-    /// [`Error::Layer`] with the layer that fails, or where memory cannot be had.
-    pub fn prepare(&mut self, engine: &mut Engine<B>, input: &Shape) -> Result<()> {
-        if self.tapes.get(input).is_some_and(Tape::trains) {
+    /// Also allocates what lies between the layers. Does nothing where that has been done.
+    fn prepare(&mut self, engine: &mut Engine<B>, input: &Shape, wanted: Wanted) -> Result<()> {
+        if self.tapes.get(input).is_some_and(|tape| tape.wanted >= wanted) {
             return Ok(());
         }
-        let first = self.first_learning();
-        let wanted = |index| match index {
-            index if index < first => Wanted::Output,
-            index if index == first => Wanted::Parameters,
-            _ => Wanted::Input,
-        };
-        self.record(engine, input, wanted)?.train(engine.backend())
-    }
-
-    /// The output for an input of this shape, kept in the network.
-    ///
-    /// # Errors
-    /// [`Error::Layer`] with the layer that fails, or [`conv_core::Error::Length`] for an input of another length.
-    pub fn forward<'a>(
-        &'a mut self,
-        engine: &mut Engine<B>,
-        shape: &Shape,
-        input: &'a B::Buffer,
-    ) -> Result<&'a B::Buffer> {
-        check_len("input of the network", shape.elements(), engine.backend().len(input))?;
-        if !self.tapes.contains_key(shape) {
-            self.record(engine, shape, |_| Wanted::Output)?;
-        }
-        let Some(tape) = self.tapes.get_mut(shape) else { return Err(no_forward(shape)) };
-        for (index, layer) in self.layers.iter_mut().enumerate().filter(|(_, layer)| !layer.is_view()) {
-            let (shape, input, output) = tape.forward(index, input);
-            let done = layer.forward(engine, shape, input, output);
-            done.map_err(|source| within(index, layer.name(), source))?;
-        }
-        tape.fresh = true;
-        Ok(tape.output(input))
-    }
-
-    /// Gradients of all parameters, from the gradient by the output. Follows [`Sequential::prepare`] and
-    /// [`Sequential::forward`] on the same input and parameters. Layers before the first that learns are left out.
-    ///
-    /// # Errors
-    /// [`Error::Layer`] with the layer that fails, [`conv_core::Error::Argument`] where nothing is to be followed.
-    pub fn backward(
-        &mut self,
-        engine: &mut Engine<B>,
-        shape: &Shape,
-        input: &B::Buffer,
-        grad_output: &B::Buffer,
-    ) -> Result<()> {
-        let first = self.first_learning();
-        let tape = self.tapes.get_mut(shape).filter(|tape| tape.trains() && tape.fresh);
-        let tape = tape.ok_or_else(|| no_forward(shape))?;
-        tape.fresh = false;
-        for (index, layer) in self.layers.iter_mut().enumerate().skip(first).rev() {
-            if !layer.is_view() {
-                let (shape, tensors) = tape.backward(index, input, grad_output);
-                let grad_input = tensors.grad_input.filter(|_| index > first);
-                let done = layer.backward(engine, shape, Backward { grad_input, ..tensors });
-                done.map_err(|source| within(index, layer.name(), source))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Every parameter with its name, `LAYER.NAME`, layers counted from 0.
-    pub fn parameters(&self) -> impl Iterator<Item = (String, &Parameter<B>)> {
-        self.layers.iter().enumerate().flat_map(|(index, layer)| {
-            let named = move |parameter: &'_ Parameter<B>| format!("{index}.{}", parameter.name);
-            layer.parameters().into_iter().map(move |parameter| (named(parameter), parameter))
-        })
-    }
-
-    /// Every parameter for changing it, in the order of [`Sequential::parameters`].
-    pub fn parameters_mut(&mut self) -> impl Iterator<Item = &mut Parameter<B>> {
-        self.layers.iter_mut().flat_map(|layer| layer.parameters_mut())
-    }
-
-    /// A row for each layer, with the algorithms chosen so far for inputs of this shape: all of them after
-    /// [`Sequential::prepare`].
-    ///
-    /// # Errors
-    /// As [`Sequential::output_shape`].
-    pub fn summary(&self, input: &Shape) -> Result<Summary> {
-        let mut rows: Vec<Row> = Vec::new();
-        for (index, layer) in self.layers.iter().enumerate() {
-            let input = rows.last().map_or(input, |row| &row.output);
-            rows.push(Row {
-                layer: layer.name(),
-                output: layer.output_shape(input).map_err(|source| within(index, layer.name(), source))?,
-                parameters: layer.parameters().iter().map(|parameter| parameter.elements()).sum(),
-                algorithms: layer.algorithms(input),
-            });
-        }
-        Ok(Summary { rows })
-    }
-
-    /// The first layer that learns: no gradient is needed by its input.
-    fn first_learning(&self) -> usize {
-        let learning = self.layers.iter().position(|layer| !layer.parameters().is_empty());
-        learning.unwrap_or(self.layers.len())
-    }
-
-    /// Prepares every layer and keeps a tape.
-    fn record(
-        &mut self,
-        engine: &mut Engine<B>,
-        input: &Shape,
-        wanted: impl Fn(usize) -> Wanted,
-    ) -> Result<&mut Tape<B>> {
-        let mut shapes = vec![input.clone()];
+        let (mut shapes, each) = (vec![input.clone()], self.wanted(wanted));
         for (index, layer) in self.layers.iter_mut().enumerate() {
-            let prepared = layer.prepare(engine, &shapes[index], wanted(index));
+            let prepared = layer.prepare(engine, &shapes[index], each(index));
             let output = prepared.and_then(|()| layer.output_shape(&shapes[index]));
             shapes.push(output.map_err(|source| within(index, layer.name(), source))?);
         }
         let views = self.layers.iter().map(|layer| layer.is_view());
-        let tape = match self.tapes.remove(input) {
+        let mut tape = match self.tapes.remove(input) {
             Some(tape) => tape,
             None => Tape::new(engine.backend(), shapes, views)?,
         };
-        Ok(self.tapes.entry(input.clone()).or_insert(tape))
+        tape.prepared(engine.backend(), wanted)?;
+        self.tapes.insert(input.clone(), tape);
+        Ok(())
+    }
+
+    fn forward(
+        &mut self,
+        engine: &mut Engine<B>,
+        mode: Mode,
+        shape: &Shape,
+        input: &B::Buffer,
+        output: &mut B::Buffer,
+    ) -> Result<()> {
+        check_len("input of the network", shape.elements(), engine.backend().len(input))?;
+        self.prepare(engine, shape, Wanted::Output)?;
+        let Some(tape) = self.tapes.get_mut(shape) else { return Err(no_forward(shape)) };
+        tape.fresh = false;
+        if tape.last() == 0 {
+            engine.backend().axpby(1.0, input, 0.0, output)?;
+        }
+        for (index, layer) in self.layers.iter_mut().enumerate().filter(|(_, layer)| !layer.is_view()) {
+            let (shape, input, output) = tape.forward(index, input, output);
+            let done = layer.forward(engine, mode, shape, input, output);
+            done.map_err(|source| within(index, layer.name(), source))?;
+        }
+        tape.fresh = mode.trains();
+        Ok(())
+    }
+
+    /// Layers before the first that learns are left out where nobody needs the gradient by the input.
+    fn backward(&mut self, engine: &mut Engine<B>, shape: &Shape, tensors: Backward<'_, B>) -> Result<()> {
+        self.backward_each(engine, shape, tensors, |_, _| Ok(()))
+    }
+
+    fn parameters(&self) -> Vec<&Parameter<B>> {
+        self.layers.iter().flat_map(|layer| layer.parameters()).collect()
+    }
+
+    fn parameters_mut(&mut self) -> Vec<&mut Parameter<B>> {
+        self.layers.iter_mut().flat_map(|layer| layer.parameters_mut()).collect()
+    }
+
+    fn is_view(&self) -> bool {
+        self.layers.iter().all(|layer| layer.is_view())
+    }
+
+    fn rows(&self, input: &Shape) -> Result<Vec<Row>> {
+        let (mut rows, mut shape) = (Vec::new(), input.clone());
+        for (index, layer) in self.layers.iter().enumerate() {
+            let named = |source| within(index, layer.name(), source);
+            rows.extend(layer.rows(&shape).map_err(named)?);
+            shape = layer.output_shape(&shape).map_err(named)?;
+        }
+        Ok(rows)
     }
 }
 

@@ -1,13 +1,13 @@
 //! Stochastic gradient descent.
 
+use conv_core::Ops;
 use conv_core::ops::Sgd as Coefficients;
-use conv_core::{Engine, Ops};
 
 use crate::error::argument;
-use crate::{Result, Sequential};
+use crate::{Optimizer, Parameter, Result, Update};
 
-/// Gradient descent with momentum `m` and weight decay `d`, in PyTorch's form: `v = m v + grad + d w`, then
-/// `w -= rate v`.
+/// Gradient descent with momentum `m` and weight decay `d`, in PyTorch's form: `g = grad + d w`,
+/// `v = m v + g`, then `w -= rate v`, or with Nesterov's `w -= rate (g + m v)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sgd {
     coefficients: Coefficients,
@@ -29,23 +29,33 @@ impl Sgd {
         if !(weight_decay.is_finite() && weight_decay >= 0.0) {
             return Err(argument("weight decay", "a finite number of at least 0", weight_decay));
         }
-        Ok(Sgd { coefficients: Coefficients { rate, momentum, weight_decay } })
+        Ok(Sgd {
+            coefficients: Coefficients { rate, momentum, weight_decay, nesterov: false, grad_scale: 1.0 },
+        })
+    }
+
+    /// The same with Nesterov's momentum (Sutskever, Martens, Dahl, Hinton 2013).
+    pub fn nesterov(mut self) -> Self {
+        self.coefficients.nesterov = true;
+        self
     }
 
     /// The coefficients.
     pub fn coefficients(&self) -> Coefficients {
         self.coefficients
     }
+}
 
-    /// Moves every parameter by its gradient.
-    ///
-    /// # Errors
-    /// As [`Ops::sgd`].
-    pub fn step<B: Ops>(&self, engine: &Engine<B>, network: &mut Sequential<B>) -> Result<()> {
-        for parameter in network.parameters_mut() {
-            let (grad, velocity, value) = (&parameter.grad, &mut parameter.velocity, &mut parameter.value);
-            engine.backend().sgd(&self.coefficients, grad, velocity, value)?;
-        }
-        Ok(())
+impl<B: Ops> Optimizer<B> for Sgd {
+    fn memory(&self) -> &'static [&'static str] {
+        &["velocity"]
+    }
+
+    fn update(&self, backend: &B, parameter: &mut Parameter<B>, update: Update) -> Result<()> {
+        let Parameter { value, grad, memory, .. } = parameter;
+        let Some((_, velocity)) = memory.first_mut() else { return Ok(()) };
+        let rate = self.coefficients.rate * update.rate;
+        let step = Coefficients { rate, grad_scale: update.scale, ..self.coefficients };
+        Ok(backend.sgd(&step, grad, velocity, value)?)
     }
 }

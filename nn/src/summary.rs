@@ -11,6 +11,8 @@ use crate::Shape;
 pub struct Row {
     /// Its kind.
     pub layer: &'static str,
+    /// Layers around it, besides the network.
+    pub depth: usize,
     /// Shape of its output.
     pub output: Shape,
     /// Values it learns.
@@ -29,7 +31,8 @@ impl Row {
     fn cells(&self) -> [String; 6] {
         let [forward, input, weights] = Pass::ALL.map(|pass| self.algorithm(pass).into());
         let parameters = grouped(self.parameters);
-        [self.layer.into(), self.output.to_string(), parameters, forward, input, weights]
+        let layer = format!("{:1$}{2}", "", 2 * self.depth, self.layer);
+        [layer, self.output.to_string(), parameters, forward, input, weights]
     }
 }
 

@@ -1,10 +1,10 @@
-//! The tensors between the layers of a network, for one shape of input.
+//! The tensors between the layers of a chain, for one shape of input.
 
 use conv_core::Ops;
 
-use crate::{Backward, Result, Shape};
+use crate::{Backward, Result, Shape, Wanted};
 
-/// Values and gradients between layers. Tensor 0 is the network's input, which its caller owns.
+/// Values and gradients between layers. Tensor 0 is the chain's input and the last its output; both are its caller's.
 pub(crate) struct Tape<B: Ops> {
     /// The input of each layer, then the output of the last.
     pub(crate) shapes: Vec<Shape>,
@@ -12,73 +12,75 @@ pub(crate) struct Tape<B: Ops> {
     tensors: Vec<usize>,
     /// Tensor `t` is `values[t - 1]`.
     values: Vec<B::Buffer>,
-    /// The gradient by tensor `t` is `grads[t - 1]`; the last tensor's comes from the loss.
-    grads: Option<Vec<B::Buffer>>,
-    /// Whether the values are those of a forward direction that no backward direction has followed yet.
+    /// The gradient by tensor `t` is `grads[t - 1]`.
+    grads: Vec<B::Buffer>,
+    /// What the layers have been prepared for.
+    pub(crate) wanted: Wanted,
+    /// Whether the values are those of a forward direction in training that no backward direction has followed yet.
     pub(crate) fresh: bool,
 }
 
 impl<B: Ops> Tape<B> {
     /// Memory for values of these shapes, one more than layers; `views` says which layers are views.
     pub(crate) fn new(backend: &B, shapes: Vec<Shape>, views: impl Iterator<Item = bool>) -> Result<Self> {
-        let (mut tensors, mut values) = (vec![0], Vec::new());
-        for (view, shape) in views.zip(&shapes[1..]) {
-            if !view {
-                values.push(backend.alloc(shape.elements())?);
-            }
-            tensors.push(if view { tensors[tensors.len() - 1] } else { values.len() });
+        let mut tensors = vec![0];
+        for view in views {
+            tensors.push(tensors[tensors.len() - 1] + usize::from(!view));
         }
-        Ok(Tape { shapes, tensors, values, grads: None, fresh: false })
+        let (mut values, inner) = (Vec::new(), tensors[tensors.len() - 1].saturating_sub(1));
+        for tensor in 1..=inner {
+            let made = tensors.iter().position(|found| *found == tensor).unwrap_or_default();
+            values.push(backend.alloc(shapes[made].elements())?);
+        }
+        Ok(Tape { shapes, tensors, values, grads: Vec::new(), wanted: Wanted::Output, fresh: false })
     }
 
-    /// Adds memory for gradients where there is none yet.
-    pub(crate) fn train(&mut self, backend: &B) -> Result<()> {
-        if self.grads.is_none() {
-            let inner = &self.values[..self.values.len().saturating_sub(1)];
-            let grads = inner.iter().map(|value| backend.alloc(backend.len(value)));
-            self.grads = Some(grads.collect::<conv_core::Result<_>>()?);
+    /// Notes what the layers are prepared for, and adds memory for gradients where they are wanted.
+    pub(crate) fn prepared(&mut self, backend: &B, wanted: Wanted) -> Result<()> {
+        if wanted > Wanted::Output && self.grads.is_empty() {
+            let grads = self.values.iter().map(|value| backend.alloc(backend.len(value)));
+            self.grads = grads.collect::<conv_core::Result<_>>()?;
         }
+        self.wanted = wanted;
         Ok(())
     }
 
-    /// Whether there is memory for gradients.
-    pub(crate) fn trains(&self) -> bool {
-        self.grads.is_some()
+    /// The output's tensor: 0 where all layers are views.
+    pub(crate) fn last(&self) -> usize {
+        self.tensors[self.tensors.len() - 1]
     }
 
-    /// Input and output of a layer that is no view.
+    /// Input and output of a layer that is no view, given the chain's.
     pub(crate) fn forward<'a>(
         &'a mut self,
         layer: usize,
         input: &'a B::Buffer,
+        output: &'a mut B::Buffer,
     ) -> (&'a Shape, &'a B::Buffer, &'a mut B::Buffer) {
         let (from, to) = (self.tensors[layer], self.tensors[layer + 1]);
         let (before, after) = self.values.split_at_mut(to - 1);
-        (&self.shapes[layer], if from == 0 { input } else { &before[from - 1] }, &mut after[0])
+        let input = if from == 0 { input } else { &before[from - 1] };
+        (&self.shapes[layer], input, after.first_mut().unwrap_or(output))
     }
 
-    /// Values and gradients around a layer that is no view, given the network's input and the gradient by its
-    /// output; the gradient by the network's input has no place.
+    /// Values and gradients around a layer that is no view, given those around the chain.
     pub(crate) fn backward<'a>(
         &'a mut self,
         layer: usize,
-        input: &'a B::Buffer,
-        grad_output: &'a B::Buffer,
+        around: &'a mut Backward<'_, B>,
     ) -> (&'a Shape, Backward<'a, B>) {
         let (from, to) = (self.tensors[layer], self.tensors[layer + 1]);
-        let grads = self.grads.as_deref_mut().unwrap_or_default();
-        let (before, after) = grads.split_at_mut(to - 1);
+        let (before, after) = self.grads.split_at_mut(to - 1);
+        let value = |tensor: usize| self.values.get(tensor.wrapping_sub(1));
         let tensors = Backward {
-            input: if from == 0 { input } else { &self.values[from - 1] },
-            output: &self.values[to - 1],
-            grad_output: after.first().unwrap_or(grad_output),
-            grad_input: from.checked_sub(1).map(|grad| &mut before[grad]),
+            input: value(from).unwrap_or(around.input),
+            output: value(to).unwrap_or(around.output),
+            grad_output: after.first().unwrap_or(around.grad_output),
+            grad_input: match from {
+                0 => around.grad_input.as_deref_mut(),
+                from => Some(&mut before[from - 1]),
+            },
         };
         (&self.shapes[layer], tensors)
-    }
-
-    /// The network's output.
-    pub(crate) fn output<'a>(&'a self, input: &'a B::Buffer) -> &'a B::Buffer {
-        self.values.last().unwrap_or(input)
     }
 }

@@ -8,20 +8,51 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
-use crate::{CrossEntropy, Result, Score, Sequential, Sgd, Shape};
+use crate::data::Batch as Minibatch;
+use crate::parallel::{Buckets, Ranks};
+use crate::{
+    Backward, CrossEntropy, Layer, Mode, Optimizer, Result, Score, Sequential, Shape, Update, Wanted,
+};
 
 /// A classifier with its loss and optimizer. All memory of a batch is kept for the next of the same shape.
 pub struct Trainer<B: Ops> {
     network: Sequential<B>,
-    optimizer: Sgd,
+    optimizer: Box<dyn Optimizer<B>>,
     loss: CrossEntropy<B>,
-    inputs: HashMap<Shape, B::Buffer>,
+    steps: u64,
+    batches: HashMap<Shape, Batch<B>>,
+}
+
+/// The tensors around the network, for one shape of input.
+struct Batch<B: Ops> {
+    output_shape: Shape,
+    input: B::Buffer,
+    output: B::Buffer,
 }
 
 impl<B: Ops> Trainer<B> {
     /// Trains this network.
-    pub fn new(network: Sequential<B>, optimizer: Sgd) -> Self {
-        Trainer { network, optimizer, loss: CrossEntropy::new(), inputs: HashMap::new() }
+    pub fn new(network: Sequential<B>, optimizer: impl Optimizer<B> + 'static) -> Self {
+        let (optimizer, loss) = (Box::new(optimizer), CrossEntropy::new());
+        Trainer { network, optimizer, loss, steps: 0, batches: HashMap::new() }
+    }
+
+    /// Steps done: with the parameters' [`crate::Parameter::state`], all that a training remembers.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Goes on as after this many steps, of a training whose parameters are loaded into the network.
+    pub fn set_steps(&mut self, steps: u64) {
+        self.steps = steps;
+    }
+
+    /// Gives the network's parameters the optimizer's memory, for loading a checkpoint into it.
+    ///
+    /// # Errors
+    /// As [`Optimizer::prepare`].
+    pub fn prepare_optimizer(&mut self, backend: &B) -> Result<()> {
+        self.optimizer.prepare(backend, &mut self.network)
     }
 
     /// The network.
@@ -39,8 +70,8 @@ impl<B: Ops> Trainer<B> {
     /// `images` are the dense values of `shape`, `labels` one class an image.
     ///
     /// # Errors
-    /// [`crate::Error::Layer`] for images that the network does not take, and as [`CrossEntropy::evaluate`]; the
-    /// parameters are then as before.
+    /// [`crate::Error::Layer`] for images that the network does not take, [`crate::Error::NotFinite`] for a loss
+    /// that is no number, and as [`CrossEntropy::evaluate`]; the parameters are then as before.
     pub fn step(
         &mut self,
         engine: &mut Engine<B>,
@@ -48,13 +79,67 @@ impl<B: Ops> Trainer<B> {
         images: &[f32],
         labels: &[usize],
     ) -> Result<Score> {
-        self.network.prepare(engine, shape)?;
-        let input = uploaded(&mut self.inputs, engine.backend(), shape, images)?;
-        let output = self.network.output_shape(shape)?;
-        let logits = self.network.forward(engine, shape, input)?;
-        let (score, grad) = self.loss.evaluate(engine.backend(), &output, logits, labels)?;
-        self.network.backward(engine, shape, input, grad)?;
-        self.optimizer.step(engine, &mut self.network)?;
+        let score = self.gradients(engine, shape, images, labels, |_, _| Ok(()))?;
+        self.descend(engine)?;
+        Ok(score)
+    }
+
+    /// One step on a minibatch that several ranks share, `share` being this rank's images where it has any. All
+    /// ranks take the step together, and end with the same parameters; the score is that of the whole minibatch.
+    ///
+    /// # Errors
+    /// As [`Trainer::step`], and as [`Ranks::begin_sum`].
+    pub fn step_shared(
+        &mut self,
+        engine: &mut Engine<B>,
+        ranks: &mut dyn Ranks,
+        share: Option<&Minibatch>,
+    ) -> Result<Score> {
+        let mut buckets = Buckets::new(ranks, share.map_or(0, |share| share.labels.len()));
+        let score = match share {
+            Some(Minibatch { shape, images, labels }) => {
+                self.gradients(engine, shape, images, labels, |backend, layer| buckets.add(backend, layer))?
+            }
+            None => {
+                for layer in self.network.layers_from_last() {
+                    buckets.add(engine.backend(), &**layer)?;
+                }
+                Score::default()
+            }
+        };
+        let score = buckets.finish(engine.backend(), &mut self.network, score)?;
+        self.descend(engine)?;
+        Ok(score)
+    }
+
+    /// Moves the parameters by their gradients.
+    fn descend(&mut self, engine: &mut Engine<B>) -> Result<()> {
+        let update = Update { step: self.steps, rate: 1.0, scale: 1.0 };
+        self.optimizer.step(engine, &mut self.network, update)?;
+        self.steps += 1;
+        Ok(())
+    }
+
+    /// Forward, loss, backward; `done` hears of each layer whose gradients are known.
+    fn gradients(
+        &mut self,
+        engine: &mut Engine<B>,
+        shape: &Shape,
+        images: &[f32],
+        labels: &[usize],
+        done: impl FnMut(&B, &dyn Layer<B>) -> Result<()>,
+    ) -> Result<Score> {
+        self.network.prepare(engine, shape, Wanted::Parameters)?;
+        let Batch { output_shape, input, output } =
+            uploaded(&mut self.batches, &self.network, engine.backend(), shape, images)?;
+        CrossEntropy::<B>::check(output_shape, labels)?;
+        self.network.forward(engine, Mode::Training { step: self.steps }, shape, input, output)?;
+        let (score, grad_output) = self.loss.evaluate(engine.backend(), output_shape, output, labels)?;
+        if !score.loss().is_finite() {
+            return Err(self.network.not_finite(engine, shape, input, output)?);
+        }
+        let tensors = Backward { input, output, grad_output, grad_input: None };
+        self.network.backward_each(engine, shape, tensors, done)?;
         Ok(score)
     }
 
@@ -69,26 +154,31 @@ impl<B: Ops> Trainer<B> {
         images: &[f32],
         labels: &[usize],
     ) -> Result<Score> {
-        let input = uploaded(&mut self.inputs, engine.backend(), shape, images)?;
-        let output = self.network.output_shape(shape)?;
-        let logits = self.network.forward(engine, shape, input)?;
-        Ok(self.loss.evaluate(engine.backend(), &output, logits, labels)?.0)
+        let Batch { output_shape, input, output } =
+            uploaded(&mut self.batches, &self.network, engine.backend(), shape, images)?;
+        self.network.forward(engine, Mode::Evaluation, shape, input, output)?;
+        Ok(self.loss.evaluate(engine.backend(), output_shape, output, labels)?.0)
     }
 }
 
-/// The kept input buffer of this shape, filled.
+/// The kept buffers of this shape, the input filled.
 fn uploaded<'a, B: Ops>(
-    inputs: &'a mut HashMap<Shape, B::Buffer>,
+    batches: &'a mut HashMap<Shape, Batch<B>>,
+    network: &Sequential<B>,
     backend: &B,
     shape: &Shape,
     images: &[f32],
-) -> Result<&'a B::Buffer> {
-    let input = match inputs.entry(shape.clone()) {
+) -> Result<&'a mut Batch<B>> {
+    let batch = match batches.entry(shape.clone()) {
         Entry::Occupied(entry) => entry.into_mut(),
-        Entry::Vacant(entry) => entry.insert(backend.alloc(shape.elements())?),
+        Entry::Vacant(entry) => {
+            let output_shape = network.output_shape(shape)?;
+            let (input, output) = (backend.alloc(shape.elements())?, backend.alloc(output_shape.elements())?);
+            entry.insert(Batch { output_shape, input, output })
+        }
     };
-    backend.upload(images, input)?;
-    Ok(input)
+    backend.upload(images, &mut batch.input)?;
+    Ok(batch)
 }
 
 /// The numbers 0 to `len - 1` in an order that depends on seed and epoch alone, so that a resumed training goes

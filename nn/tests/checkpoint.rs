@@ -32,8 +32,8 @@ fn trained(seed: u64) -> Trainer<Host> {
 }
 
 fn bits(network: &Sequential<Host>) -> Vec<u32> {
-    let buffers = network.parameters().flat_map(|(_, parameter)| [&parameter.value, &parameter.velocity]);
-    buffers.flatten().map(|value| value.to_bits()).collect()
+    let buffers = network.parameters().into_iter().flat_map(Parameter::state);
+    buffers.flat_map(|(_, values)| values).map(|value| value.to_bits()).collect()
 }
 
 fn load(path: &Path, network: &mut Sequential<Host>) -> std::result::Result<State, String> {

@@ -9,6 +9,8 @@ use nn::*;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+const TRAINING: Mode = Mode::Training { step: 0 };
+
 /// Convolution, ReLU, both poolings, a view and a linear layer.
 fn small(engine: &Engine<Host>, seed: u64) -> Sequential<Host> {
     let (backend, random) = (engine.backend(), &mut StdRng::seed_from_u64(seed));
@@ -28,7 +30,7 @@ fn mean_loss(
     x: &Vec<f32>,
     labels: &[usize],
 ) -> f64 {
-    let logits = network.forward(engine, &shape(&[2, 2, 6, 6]), x).unwrap();
+    let logits = network.predict(engine, &shape(&[2, 2, 6, 6]), x).unwrap();
     let mut loss = CrossEntropy::new();
     loss.evaluate(engine.backend(), &shape(&[2, 3]), logits, labels).unwrap().0.loss()
 }
@@ -37,16 +39,17 @@ fn mean_loss(
 fn gradients_are_those_of_finite_differences() {
     let (mut engine, input, labels) = (engine(), shape(&[2, 2, 6, 6]), [2, 0]);
     let (mut network, x) = (small(&engine, 5), values(input.elements(), 1));
-    network.prepare(&mut engine, &input).unwrap();
-    let logits = network.forward(&mut engine, &input, &x).unwrap();
-    let mut loss = CrossEntropy::new();
-    let (_, grad) = loss.evaluate(engine.backend(), &shape(&[2, 3]), logits, &labels).unwrap();
-    network.backward(&mut engine, &input, &x, grad).unwrap();
-    let grads: Vec<Vec<f32>> = network.parameters().map(|(_, parameter)| parameter.grad.clone()).collect();
+    network.prepare(&mut engine, &input, Wanted::Parameters).unwrap();
+    let (mut logits, mut loss) = (vec![0.0; 6], CrossEntropy::new());
+    network.forward(&mut engine, TRAINING, &input, &x, &mut logits).unwrap();
+    let (_, grad) = loss.evaluate(engine.backend(), &shape(&[2, 3]), &logits, &labels).unwrap();
+    let tensors = Backward { input: &x, output: &logits, grad_output: grad, grad_input: None };
+    network.backward(&mut engine, &input, tensors).unwrap();
+    let grads: Vec<Vec<f32>> = network.parameters().iter().map(|parameter| parameter.grad.clone()).collect();
     for (which, grads) in grads.iter().enumerate() {
         for at in (0..grads.len()).step_by(3) {
             let mut moved = |by: f32| {
-                network.parameters_mut().nth(which).unwrap().value[at] += by;
+                network.parameters_mut()[which].value[at] += by;
                 mean_loss(&mut engine, &mut network, &x, &labels)
             };
             // Small, since ReLU and maxima have kinks.
@@ -65,16 +68,19 @@ fn a_backward_direction_follows_a_forward_direction() {
     let (mut engine, input) = (engine(), shape(&[2, 2, 6, 6]));
     let (mut network, x, g) = (small(&engine, 5), values(input.elements(), 1), vec![1.0; 6]);
     let expected = "backward: expected a prepared forward before it, found none of shape (2, 2, 6, 6)";
-    let mut backward = |network: &mut Sequential<Host>, forward: bool| {
-        if forward {
-            network.forward(&mut engine, &input, &x).unwrap();
+    let mut backward = |network: &mut Sequential<Host>, forward: Option<Mode>| {
+        let mut output = vec![0.0; 6];
+        if let Some(mode) = forward {
+            network.forward(&mut engine, mode, &input, &x, &mut output).unwrap();
         }
-        network.backward(&mut engine, &input, &x, &g).map_err(|error| error.to_string())
+        let tensors = Backward { input: &x, output: &output, grad_output: &g, grad_input: None };
+        network.backward(&mut engine, &input, tensors).map_err(|error| error.to_string())
     };
-    assert_eq!(backward(&mut network, true).unwrap_err(), expected);
-    network.prepare(&mut common::engine(), &input).unwrap();
-    assert_eq!(backward(&mut network, true), Ok(()));
-    assert_eq!(backward(&mut network, false).unwrap_err(), expected);
+    assert_eq!(backward(&mut network, Some(TRAINING)).unwrap_err(), expected);
+    network.prepare(&mut common::engine(), &input, Wanted::Parameters).unwrap();
+    assert_eq!(backward(&mut network, Some(TRAINING)), Ok(()));
+    assert_eq!(backward(&mut network, None).unwrap_err(), expected);
+    assert_eq!(backward(&mut network, Some(Mode::Evaluation)).unwrap_err(), expected);
 }
 
 fn losses(seed: u64) -> Vec<f64> {
@@ -120,11 +126,12 @@ fn no_step_but_the_first_of_its_shape_allocates() {
 fn networks_without_layers_or_of_views_alone_pass_their_input_on() {
     let (mut engine, x) = (engine(), vec![1.0, 2.0, 3.0, 4.0]);
     let mut none = Sequential::new();
-    assert_eq!(none.forward(&mut engine, &shape(&[1, 4]), &x).unwrap(), &x);
+    assert_eq!(none.predict(&mut engine, &shape(&[1, 4]), &x).unwrap(), &x);
     let mut view = Sequential::new().with(Flatten);
-    view.prepare(&mut engine, &shape(&[1, 2, 2])).unwrap();
-    assert_eq!(view.forward(&mut engine, &shape(&[1, 2, 2]), &x).unwrap(), &x);
-    view.backward(&mut engine, &shape(&[1, 2, 2]), &x, &x).unwrap();
+    assert_eq!(view.predict(&mut engine, &shape(&[1, 2, 2]), &x).unwrap(), &x);
+    view.prepare(&mut engine, &shape(&[1, 2, 2]), Wanted::Input).unwrap();
+    let run = common::both(&mut engine, &mut view, &shape(&[1, 2, 2]), &x, &x).unwrap();
+    assert_eq!((run.output, run.grad_input), (x.clone(), x));
 }
 
 #[test]
@@ -133,7 +140,7 @@ fn the_summary_of_lenet() {
     let mut network = models::lenet(engine.backend(), 3, 10, 1).unwrap();
     let input = shape(&[4, 3, 32, 32]);
     assert_eq!(network.summary(&input).unwrap().parameters(), 62_006);
-    network.prepare(&mut engine, &input).unwrap();
+    network.prepare(&mut engine, &input, Wanted::Parameters).unwrap();
     let expected = "\
 layer     output shape     parameters  forward  backward-input  backward-weights
 conv2d    (4, 6, 28, 28)          456  slower   -               slower
@@ -156,12 +163,12 @@ linear    (4, 10)                 850  plain    plain           plain
 fn evaluation_plans_the_forward_direction_alone() {
     let (mut engine, input) = (engine(), shape(&[1, 2, 6, 6]));
     let mut network = small(&engine, 1);
-    network.forward(&mut engine, &input, &vec![0.0; 72]).unwrap();
+    network.predict(&mut engine, &input, &vec![0.0; 72]).unwrap();
     let planned = |network: &Sequential<Host>| {
         network.summary(&input).unwrap().rows.iter().map(|row| row.algorithms.len()).sum::<usize>()
     };
     assert_eq!(planned(&network), 2);
-    network.prepare(&mut engine, &input).unwrap();
+    network.prepare(&mut engine, &input, Wanted::Parameters).unwrap();
     assert_eq!(planned(&network), 5);
 }
 
@@ -169,7 +176,8 @@ fn evaluation_plans_the_forward_direction_alone() {
 fn weights_depend_on_the_seed_and_stay_in_bounds() {
     let weights = |seed| {
         let network = models::lenet(engine().backend(), 3, 10, seed).unwrap();
-        network.parameters().map(|(name, parameter)| (name, parameter.value.clone())).collect::<Vec<_>>()
+        let named = |parameter: &&Parameter<Host>| (parameter.name.clone(), parameter.value.clone());
+        network.parameters().iter().map(named).collect::<Vec<_>>()
     };
     let found = weights(1);
     assert_eq!(found, weights(1));

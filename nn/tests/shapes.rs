@@ -88,10 +88,11 @@ fn a_layer_alone_copies_where_a_network_would_not() {
 fn buffers_that_do_not_fit() {
     let mut layer = conv(ConvOptions::new(1, 1, [2])).unwrap();
     let mut engine = engine();
-    let found = layer.forward(&mut engine, &shape(&[1, 1, 4]), &vec![0.0; 5], &mut vec![0.0; 3]);
+    let found =
+        layer.forward(&mut engine, Mode::Evaluation, &shape(&[1, 1, 4]), &vec![0.0; 5], &mut vec![0.0; 3]);
     assert_eq!(message(found), "input has 5 values, expected 4");
     let mut network = Sequential::new().with(layer);
-    let found = message(network.forward(&mut engine, &shape(&[1, 1, 4]), &vec![0.0; 5]));
+    let found = message(network.predict(&mut engine, &shape(&[1, 1, 4]), &vec![0.0; 5]).map(|_| ()));
     assert_eq!(found, "input of the network has 5 values, expected 4");
 }
 
@@ -99,7 +100,7 @@ fn buffers_that_do_not_fit() {
 fn a_network_names_the_layer() {
     let mut engine = engine();
     let mut network = models::lenet(engine.backend(), 3, 10, 0).unwrap();
-    let found = message(network.prepare(&mut engine, &shape(&[2, 3, 28, 28])));
+    let found = message(network.prepare(&mut engine, &shape(&[2, 3, 28, 28]), Wanted::Parameters));
     let expected = "layer 7 (linear): expected an input of 400 features and no spatial axes, found (2, 256)";
     assert_eq!(found, expected);
     assert_eq!(message(network.output_shape(&shape(&[2, 3, 28, 28]))), expected);

@@ -36,7 +36,13 @@ impl Panel {
             .x_label_area_size(34)
             .y_label_area_size(48)
             .build_cartesian_2d(left..right.max(left + 1.0), low - margin..high + margin)?;
-        chart.configure_mesh().x_desc("epoch").light_line_style(TRANSPARENT).x_labels(6).y_labels(6).draw()?;
+        chart
+            .configure_mesh()
+            .x_desc("epoch")
+            .light_line_style(TRANSPARENT)
+            .x_labels(6)
+            .y_labels(6)
+            .draw()?;
         for (index, run) in runs.iter().enumerate() {
             let colour = Palette99::pick(index).to_rgba();
             if let Some((lower, upper)) = self.band {

@@ -61,6 +61,8 @@ impl Task {
 pub(crate) struct State {
     pub(crate) task: Task,
     pub(crate) settings: Settings,
+    /// Steps done.
+    pub(crate) steps: u64,
     /// Epochs done.
     pub(crate) epochs: u64,
     /// Minibatches done of the epoch after these.
@@ -74,7 +76,7 @@ pub(crate) struct State {
 impl State {
     /// At the beginning.
     pub(crate) fn new(task: Task, settings: Settings) -> Self {
-        State { task, settings, epochs: 0, minibatches: 0, score: Score::default(), best: None }
+        State { task, settings, steps: 0, epochs: 0, minibatches: 0, score: Score::default(), best: None }
     }
 
     /// The same with other settings, for a run that does this.

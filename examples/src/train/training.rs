@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use conv_core::{Engine, Ops};
 use indicatif::ProgressBar;
 use nn::data::{Augment, Batches, Dataset, Epoch};
-use nn::{Score, Shape, Statistics, Trainer, shuffled};
+use nn::{Layer, Score, Statistics, Trainer, Wanted, shuffled};
 
 use super::metrics::{Line, Metrics};
 use super::saves::Saves;
@@ -33,7 +33,7 @@ impl<B: Ops> Training<B> {
         let shape = self.train.shape().with_batch(batch)?;
         for batch in [batch, count % batch].into_iter().filter(|batch| *batch > 0) {
             let shape = self.train.shape().with_batch(batch)?;
-            self.trainer.network_mut().prepare(&mut self.engine, &shape)?;
+            self.trainer.network_mut().prepare(&mut self.engine, &shape, Wanted::Parameters)?;
         }
         let (data, seed) = (self.state.task.data.name(), self.state.settings.seed);
         let tests = self.test.count();
@@ -79,6 +79,7 @@ impl<B: Ops> Training<B> {
             images += score.count;
             self.state.score += score;
             self.state.minibatches += 1;
+            self.state.steps = self.trainer.steps();
             bar::step(bar, &self.state.score, self.batch());
             self.between_minibatches()?;
         }

@@ -35,21 +35,21 @@ const fn remote(url: &'static str, bytes: u64, sha256: &'static str) -> Remote {
 }
 
 /// CIFAR-10's binary archive, as [`super::cifar10`] reads it.
-pub const CIFAR10: [Remote; 1] = [remote(
+pub static CIFAR10: [Remote; 1] = [remote(
     "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
     170_052_171,
     "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
 )];
 
 /// CIFAR-100's binary archive, as [`super::cifar100`] reads it.
-pub const CIFAR100: [Remote; 1] = [remote(
+pub static CIFAR100: [Remote; 1] = [remote(
     "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
     168_513_733,
     "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
 )];
 
 /// MNIST's four files, as [`super::mnist`] reads them, from PyTorch's mirror: the first address has closed.
-pub const MNIST: [Remote; 4] = [
+pub static MNIST: [Remote; 4] = [
     remote(
         "https://ossci-datasets.s3.amazonaws.com/mnist/train-images-idx3-ubyte.gz",
         9_912_422,
@@ -73,7 +73,7 @@ pub const MNIST: [Remote; 4] = [
 ];
 
 /// Fashion-MNIST's four files, as [`super::fashion_mnist`] reads them.
-pub const FASHION_MNIST: [Remote; 4] = [
+pub static FASHION_MNIST: [Remote; 4] = [
     remote(
         "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/train-images-idx3-ubyte.gz",
         26_421_880,

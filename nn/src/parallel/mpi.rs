@@ -14,7 +14,7 @@ use crate::{Error, Result};
 
 /// The ranks of the job that `mpirun` started; one alone where it did not.
 ///
-/// Dropping it ends this rank's part, which waits for all others. After a failure call [`Mpi::abort`] instead.
+/// Dropping it ends this rank's part, which waits for all others. After a failure call [`Ranks::abort`] first.
 pub struct Mpi {
     rank: usize,
     size: usize,
@@ -54,19 +54,6 @@ impl Mpi {
         Ok(Mpi { rank, size, requests: Some(requests), results, thread: Some(thread) })
     }
 
-    /// Ends all ranks of the job at once; this process too, with this exit code.
-    pub fn abort(mut self, code: u8) -> ! {
-        self.send_abort(code);
-        std::process::exit(i32::from(code))
-    }
-
-    fn send_abort(&mut self, code: u8) {
-        if let Some(requests) = self.requests.take() {
-            let _ = requests.send(Request::Abort(i32::from(code)));
-        }
-        self.wait();
-    }
-
     fn wait(&mut self) {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -83,7 +70,7 @@ impl Drop for Mpi {
     fn drop(&mut self) {
         if thread::panicking() {
             // The others wait for this rank: an ordinary end would wait for them.
-            self.send_abort(101);
+            self.abort(101);
         }
         self.requests = None;
         self.wait();
@@ -97,6 +84,13 @@ impl Ranks for Mpi {
 
     fn size(&self) -> usize {
         self.size
+    }
+
+    fn abort(&mut self, code: u8) {
+        if let Some(requests) = self.requests.take() {
+            let _ = requests.send(Request::Abort(i32::from(code)));
+        }
+        self.wait();
     }
 
     fn begin_sum(&mut self, values: Vec<f32>) -> Result<()> {

@@ -161,7 +161,7 @@ pub fn both(
 ) -> nn::Result<Both> {
     let mut output = vec![f32::NAN; layer.output_shape(shape)?.elements()];
     let mut grad_input = vec![f32::NAN; shape.elements()];
-    layer.forward(engine, shape, input, &mut output)?;
+    layer.forward(engine, nn::Mode::Training { step: 0 }, shape, input, &mut output)?;
     let tensors = nn::Backward { input, output: &output, grad_output, grad_input: Some(&mut grad_input) };
     layer.backward(engine, shape, tensors)?;
     let grads = layer.parameters().iter().map(|parameter| parameter.grad.clone()).collect();
