@@ -80,6 +80,7 @@ impl From<nn::Error> for Failure {
         }
         match cause {
             nn::Error::Conv(conv_core::Error::Refused { .. }) => Failure::Refused(error.to_string()),
+            nn::Error::NotFinite { .. } => Failure::Wrong(error.to_string()),
             _ => Failure::Bad(error.to_string()),
         }
     }

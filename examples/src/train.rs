@@ -3,17 +3,19 @@
 mod bar;
 mod flags;
 mod metrics;
+mod ranks;
 mod saves;
 mod sets;
 mod state;
 mod training;
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
 use conv_core::Ops;
 use nn::data::Dataset;
+use nn::parallel::Ranks;
 use nn::{Sequential, Sgd, Trainer, checkpoint, models};
 
 use crate::{Common, Failure, Program, files, interrupt};
@@ -32,13 +34,49 @@ impl Program for Train {
     }
 
     fn run<B: Ops>(self, backend: B, out: &mut (dyn Write + Send)) -> Result<(), Failure> {
+        let mut ranks = ranks::join()?;
+        match &mut ranks {
+            None => self.train(backend, None, out),
+            Some(ranks) => self.train_together(backend, &mut **ranks, out),
+        }
+    }
+}
+
+impl Train {
+    /// Trains as one process of several, of which the first speaks and saves. One that fails ends them all.
+    fn train_together<B: Ops>(
+        mut self,
+        backend: B,
+        ranks: &mut dyn Ranks,
+        out: &mut (dyn Write + Send),
+    ) -> Result<(), Failure> {
+        let rank = ranks.rank();
+        let mut silence = io::sink();
+        let out: &mut (dyn Write + Send) = if rank == 0 { out } else { &mut silence };
+        if rank != 0 {
+            (self.save, self.save_every, self.metrics, self.download) = (None, None, None, false);
+        }
+        let ended = self.train(backend, Some(&mut *ranks), out);
+        if let Err(failure) = &ended {
+            eprintln!("error: rank {rank}: {failure}");
+            ranks.abort(failure.code());
+        }
+        ended
+    }
+
+    fn train<B: Ops>(
+        self,
+        backend: B,
+        ranks: Option<&mut dyn Ranks>,
+        out: &mut (dyn Write + Send),
+    ) -> Result<(), Failure> {
         let engine = self.common.engine(backend)?;
         let saves = Saves { path: self.save.clone(), every: self.save_every };
         self.check_paths(&saves)?;
         let (train, test) = sets::load(&self)?;
         let (trainer, state) = self.trainer(engine.backend(), &train)?;
         let (train, test, workers) = (Arc::new(train), Arc::new(test), self.workers.get());
-        let mut training = Training { engine, trainer, train, test, state, saves, workers };
+        let mut training = Training { engine, trainer, train, test, state, saves, workers, ranks };
         let score = if training.state.epochs < self.epochs {
             interrupt::listen()?;
             training.prepare(out)?;
@@ -51,9 +89,7 @@ impl Program for Train {
         writeln!(out, "test accuracy: {:.1} %", 100.0 * score.accuracy())?;
         Ok(())
     }
-}
 
-impl Train {
     /// Finds what is wrong with paths before any work is done for them.
     fn check_paths(&self, saves: &Saves) -> Result<(), Failure> {
         saves.check()?;

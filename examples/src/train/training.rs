@@ -1,12 +1,14 @@
 //! A training under way: epochs of minibatches, scores, checkpoints.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use conv_core::{Engine, Ops};
 use indicatif::ProgressBar;
-use nn::data::{Augment, Batches, Dataset, Epoch};
+use nn::data::{Augment, Batch, Batches, Dataset, Epoch};
+use nn::parallel::{Ranks, broadcast, share, sum_score};
 use nn::{Layer, Score, Statistics, Trainer, Wanted, shuffled};
 
 use super::metrics::{Line, Metrics};
@@ -15,7 +17,7 @@ use super::{State, bar};
 use crate::{Failure, interrupt};
 
 /// Everything that training needs.
-pub(super) struct Training<B: Ops> {
+pub(super) struct Training<'a, B: Ops> {
     pub(super) engine: Engine<B>,
     pub(super) trainer: Trainer<B>,
     pub(super) train: Arc<Dataset>,
@@ -24,20 +26,30 @@ pub(super) struct Training<B: Ops> {
     pub(super) saves: Saves,
     /// Threads that make minibatches.
     pub(super) workers: usize,
+    /// The processes that take each step together; the first of them speaks and saves.
+    pub(super) ranks: Option<&'a mut dyn Ranks>,
 }
 
-impl<B: Ops> Training<B> {
+impl<B: Ops> Training<'_, B> {
     /// Chooses and builds for all shapes of minibatch that will come, and prints what was chosen.
     pub(super) fn prepare(&mut self, out: &mut dyn Write) -> Result<(), Failure> {
-        let (count, batch) = (self.train.count(), self.batch());
-        let shape = self.train.shape().with_batch(batch)?;
-        for batch in [batch, count % batch].into_iter().filter(|batch| *batch > 0) {
-            let shape = self.train.shape().with_batch(batch)?;
+        let shares = self.shares(&(0..self.train.count()).collect::<Vec<_>>());
+        let lengths: BTreeSet<usize> = shares.iter().map(Vec::len).filter(|len| *len > 0).collect();
+        for len in &lengths {
+            let shape = self.train.shape().with_batch(*len)?;
             self.trainer.network_mut().prepare(&mut self.engine, &shape, Wanted::Parameters)?;
         }
-        let (data, seed) = (self.state.task.data.name(), self.state.settings.seed);
-        let tests = self.test.count();
-        writeln!(out, "{data}: {count} images to train, {tests} to test, batch {batch}, seed {seed}")?;
+        let (data, seed, batch) = (self.state.task.data.name(), self.state.settings.seed, self.batch());
+        let (count, tests) = (self.train.count(), self.test.count());
+        let together = match &self.ranks {
+            Some(ranks) => format!(", {} processes", ranks.size()),
+            None => String::new(),
+        };
+        writeln!(
+            out,
+            "{data}: {count} images to train, {tests} to test, batch {batch}, seed {seed}{together}"
+        )?;
+        let shape = self.train.shape().with_batch(lengths.last().copied().unwrap_or(batch))?;
         writeln!(out, "{}", self.trainer.network().summary(&shape)?)?;
         Ok(())
     }
@@ -53,6 +65,7 @@ impl<B: Ops> Training<B> {
         let done = self.state.epochs.saturating_mul(steps) + self.state.minibatches as u64;
         let bar = bar::new(epochs.saturating_mul(steps), done);
         let mut test = Score::default();
+        self.share_network()?;
         self.save()?;
         while self.state.epochs < epochs {
             let (line, score) = self.epoch(&bar)?;
@@ -69,11 +82,13 @@ impl<B: Ops> Training<B> {
     /// test set.
     fn epoch(&mut self, bar: &ProgressBar) -> Result<(Line, Score), Failure> {
         let (mut times, mut images) = (Vec::new(), 0);
-        let mut batches =
-            Batches::new(Arc::clone(&self.train), self.order(), self.state.minibatches, self.workers);
+        let shares = self.shares(&shuffled(self.train.count(), self.state.settings.seed, self.state.epochs));
+        let shares = &shares[self.state.minibatches.min(shares.len())..];
+        let mut batches = self.batches(&self.train, shares);
         let mut start = Instant::now();
-        while let Some(batch) = batches.next().transpose()? {
-            let score = self.trainer.step(&mut self.engine, &batch.shape, &batch.images, &batch.labels)?;
+        for share in shares {
+            let batch = if share.is_empty() { None } else { batches.next().transpose()? };
+            let score = self.step(batch.as_ref())?;
             times.push(start.elapsed());
             start = Instant::now();
             images += score.count;
@@ -89,18 +104,38 @@ impl<B: Ops> Training<B> {
         Ok((Line::new(self.state.epochs, &score, &test, images, statistics(&times)?), test))
     }
 
-    /// The minibatches of this epoch.
-    fn order(&self) -> Epoch {
-        let (settings, number) = (&self.state.settings, self.state.epochs);
-        let order = shuffled(self.train.count(), settings.seed, number);
-        let minibatches = order.chunks(self.batch()).map(<[usize]>::to_vec).collect();
-        let augment = Augment { crop: settings.crop, flip: settings.flip };
-        Epoch { minibatches, augment, seed: settings.seed, number }
+    /// One step of training, on this process's share of a minibatch.
+    fn step(&mut self, batch: Option<&Batch>) -> Result<Score, Failure> {
+        let Training { engine, trainer, .. } = self;
+        Ok(match (&mut self.ranks, batch) {
+            (Some(ranks), batch) => trainer.step_shared(engine, *ranks, batch)?,
+            (None, Some(Batch { shape, images, labels })) => trainer.step(engine, shape, images, labels)?,
+            (None, None) => Score::default(),
+        })
+    }
+
+    /// This process's share of each minibatch of these images.
+    fn shares(&self, order: &[usize]) -> Vec<Vec<usize>> {
+        let (rank, size) = self.ranks.as_ref().map_or((0, 1), |ranks| (ranks.rank(), ranks.size()));
+        order.chunks(self.batch()).map(|minibatch| share(minibatch, rank, size).to_vec()).collect()
+    }
+
+    /// The shares that are not empty, made ahead; varied where they are for training.
+    fn batches(&self, set: &Arc<Dataset>, shares: &[Vec<usize>]) -> Batches {
+        let settings = &self.state.settings;
+        let augment = match Arc::ptr_eq(set, &self.train) {
+            true => Augment { crop: settings.crop, flip: settings.flip },
+            false => Augment::default(),
+        };
+        let minibatches = shares.iter().filter(|share| !share.is_empty()).cloned().collect();
+        let epoch = Epoch { minibatches, augment, seed: settings.seed, number: self.state.epochs };
+        Batches::new(Arc::clone(set), epoch, self.workers)
     }
 
     /// Saves where it is time to, and ends where the user wants it.
     fn between_minibatches(&self) -> Result<(), Failure> {
-        let asked = interrupt::asked();
+        let first = self.ranks.as_ref().is_none_or(|ranks| ranks.rank() == 0);
+        let asked = first && interrupt::asked();
         if asked || self.saves.is_due(self.state.minibatches) {
             self.save()?;
         }
@@ -130,17 +165,25 @@ impl<B: Ops> Training<B> {
         self.saves.last(self.engine.backend(), self.trainer.network(), &self.state)
     }
 
-    /// The score on the test set.
+    /// The score on the test set, with the statistics that the first process has.
     pub(super) fn test(&mut self) -> Result<Score, Failure> {
-        let order: Vec<usize> = (0..self.test.count()).collect();
-        let minibatches = order.chunks(self.batch()).map(<[usize]>::to_vec).collect();
-        let epoch = Epoch { minibatches, augment: Augment::default(), seed: 0, number: 0 };
+        self.share_network()?;
+        let shares = self.shares(&(0..self.test.count()).collect::<Vec<_>>());
         let mut total = Score::default();
-        for batch in Batches::new(Arc::clone(&self.test), epoch, 0, self.workers) {
-            let batch = batch?;
-            total += self.trainer.evaluate(&mut self.engine, &batch.shape, &batch.images, &batch.labels)?;
+        for batch in self.batches(&self.test, &shares) {
+            let Batch { shape, images, labels } = batch?;
+            total += self.trainer.evaluate(&mut self.engine, &shape, &images, &labels)?;
         }
-        Ok(total)
+        Ok(match &mut self.ranks {
+            Some(ranks) => sum_score(*ranks, total)?,
+            None => total,
+        })
+    }
+
+    /// Gives all processes the network of the first.
+    fn share_network(&mut self) -> Result<(), Failure> {
+        let Some(ranks) = &mut self.ranks else { return Ok(()) };
+        Ok(broadcast(*ranks, self.engine.backend(), self.trainer.network_mut())?)
     }
 
     /// Images of a minibatch: as set, but not more than there are.

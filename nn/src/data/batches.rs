@@ -26,8 +26,8 @@ pub struct Batch {
 
 /// An iterator over the minibatches of one epoch.
 ///
-/// A minibatch depends on its epoch alone: neither on the number of workers nor on where the
-/// iteration began. Workers end when it is dropped.
+/// A minibatch depends on its images, the seed and the epoch's number alone: not on the workers, nor on the minibatches
+/// before it. Workers end when it is dropped.
 pub struct Batches {
     /// Minibatch `i` comes from worker `i` modulo their number.
     workers: Vec<Receiver<Result<Batch, DataError>>>,
@@ -55,19 +55,19 @@ struct Source {
 }
 
 impl Batches {
-    /// The minibatches of `epoch` from number `first` on, made by this many workers, at least one.
-    pub fn new(set: Arc<Dataset>, epoch: Epoch, first: usize, workers: usize) -> Self {
+    /// The minibatches of `epoch`, made by this many workers, at least one.
+    pub fn new(set: Arc<Dataset>, epoch: Epoch, workers: usize) -> Self {
         let (workers, count) = (workers.max(1), epoch.minibatches.len());
         let source = Arc::new(Source { set, epoch });
         let start = |worker| {
             let (to, from) = sync_channel(AHEAD);
             let source = Arc::clone(&source);
-            let numbers = (worker..count).step_by(workers).filter(move |number| *number >= first);
+            let numbers = (worker..count).step_by(workers);
             // One that does not start drops its end of the channel, as one that ended early.
             let _ = thread::Builder::new().name("batches".into()).spawn(move || source.work(numbers, &to));
             from
         };
-        Batches { workers: (0..workers).map(start).collect(), next: first, count }
+        Batches { workers: (0..workers).map(start).collect(), next: 0, count }
     }
 }
 
@@ -128,9 +128,9 @@ mod tests {
 
     fn batches(first: usize, number: u64, workers: usize) -> Vec<Batch> {
         let set = Arc::new(images(20, 2, &[5, 6], 4, 1).unwrap());
-        let minibatches = (0..20).collect::<Vec<_>>().chunks(3).map(<[usize]>::to_vec).collect();
+        let minibatches = (0..20).collect::<Vec<_>>().chunks(3).skip(first).map(<[usize]>::to_vec).collect();
         let epoch = Epoch { minibatches, augment: AUGMENT, seed: 5, number };
-        Batches::new(set, epoch, first, workers).map(Result::unwrap).collect()
+        Batches::new(set, epoch, workers).map(Result::unwrap).collect()
     }
 
     #[test]
@@ -150,7 +150,7 @@ mod tests {
         let set = Arc::new(images(4, 1, &[2], 2, 1).unwrap());
         let minibatches = vec![vec![0], vec![4], vec![1]];
         let epoch = Epoch { minibatches, augment: Augment::default(), seed: 1, number: 0 };
-        let mut batches = Batches::new(Arc::clone(&set), epoch, 0, 2);
+        let mut batches = Batches::new(Arc::clone(&set), epoch, 2);
         assert!(batches.next().unwrap().is_ok());
         assert_eq!(batches.next(), Some(Err(DataError::Image { images: 4, found: 4 })));
         drop(batches);
