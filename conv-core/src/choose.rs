@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::spectra::Shared;
-use crate::{ConvAlgorithm, ConvProblem, Cost, Error, Machine, Pass, Result, Unsupported};
+use crate::{ConvAlgorithm, ConvProblem, Cost, Error, Machine, Pass, Result, Role, Unsupported};
 
 /// How to choose.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,7 +58,7 @@ impl Ranking {
     }
 
     /// Names and predicted seconds of those that accept.
-    fn predicted(&self) -> impl Iterator<Item = (&'static str, f64)> {
+    pub(crate) fn predicted(&self) -> impl Iterator<Item = (&'static str, f64)> {
         self.entries.iter().filter_map(|entry| Some((entry.algorithm, entry.seconds()?)))
     }
 
@@ -202,6 +202,43 @@ pub fn choose_step_by<B: crate::Backend>(
     cheapest(&times.iter().map(contenders).collect::<Result<Vec<_>>>()?, limit)
 }
 
+/// The algorithm, of those listed beside the ranking at these seconds, that runs a pass in least time when it is run
+/// again and again with the same weights: where an algorithm can keep the weights' transform, making it costs nothing,
+/// and the choice shares that transform alone. It is not kept where it would exceed `limit` bytes together with the
+/// workspace.
+///
+/// # Errors
+/// [`Error::Argument`] without algorithms.
+pub fn choose_inference<B: crate::Backend>(
+    algorithms: &[&'static dyn ConvAlgorithm<B>],
+    machine: &Machine,
+    (ranking, times): &(Ranking, Vec<(&'static str, f64)>),
+    limit: Option<usize>,
+) -> Result<StepChoice> {
+    let fits = |candidate: &Candidate, shared: &Shared| {
+        limit.is_none_or(|limit| candidate.workspace + shared.len * size_of::<f32>() <= limit)
+    };
+    let choice = |candidate: Candidate| {
+        let weights = candidate.shares.iter().find(|(shared, _)| shared.key.role == Role::Weight);
+        let kept = weights.filter(|(shared, _)| fits(&candidate, shared));
+        StepChoice {
+            algorithms: vec![candidate.algorithm],
+            shared: kept.iter().map(|(shared, _)| *shared).collect(),
+            seconds: candidate.seconds - kept.map_or(0.0, |(_, seconds)| *seconds),
+        }
+    };
+    let choices = contenders(algorithms, machine, ranking, times)?.into_iter().map(choice);
+    choices.min_by(|a, b| a.seconds.total_cmp(&b.seconds)).ok_or_else(no_algorithms)
+}
+
+fn no_algorithms() -> Error {
+    Error::Argument {
+        what: "passes",
+        expected: "at least one, each with an algorithm".into(),
+        found: "none".into(),
+    }
+}
+
 /// Those of `times` that are willing, at that many seconds.
 fn contenders<B: crate::Backend>(
     algorithms: &[&'static dyn ConvAlgorithm<B>],
@@ -236,11 +273,7 @@ fn cheapest(candidates: &[Vec<Candidate>], limit: Option<usize>) -> Result<StepC
             best = Some(choice);
         }
     });
-    best.ok_or_else(|| Error::Argument {
-        what: "passes",
-        expected: "at least one, each with an algorithm".into(),
-        found: "none".into(),
-    })
+    best.ok_or_else(no_algorithms)
 }
 
 fn combinations<'a>(

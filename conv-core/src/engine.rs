@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::algorithm::{check_len, find};
-use crate::choose::{choose_step, rank};
+use crate::choose::{StepChoice, choose_inference, choose_step, rank};
 use crate::measured::Measurements;
 use crate::{Backend, ConvKernel, ConvProblem, Operands, Pass, Policy, Ranking, Result, Scratch, Spectra};
 
@@ -53,6 +53,8 @@ impl<B: Backend> Planned<B> {
 pub struct Step<B: Backend> {
     passes: Vec<Planned<B>>,
     spectra: Spectra<B>,
+    /// Whether the spectra are those of weights that stay the same.
+    keeps_weights: bool,
     seconds: f64,
 }
 
@@ -65,6 +67,11 @@ impl<B: Backend> Step<B> {
     /// Transforms that the passes share.
     pub fn shared(&self) -> usize {
         self.spectra.booked()
+    }
+
+    /// Has to be called where the weights have changed since the last run of a step of [`Engine::plan_inference`].
+    pub fn weights_changed(&mut self) {
+        self.spectra.clear();
     }
 
     /// Seconds of all passes together: as predicted, or by the policy `Measured` as measured where there was
@@ -172,12 +179,45 @@ impl<B: Backend> Engine<B> {
         if *policy == Policy::Measured {
             choice = self.measured_step(problem, passes, &choice)?;
         }
+        self.step(problem, passes, choice, false)
+    }
+
+    /// One pass that is run again and again with the same weights, as in evaluation: their transform, where the
+    /// pick has one, is booked and made once, until [`Step::weights_changed`]. Chosen without the time it takes.
+    ///
+    /// # Errors
+    /// As [`Engine::plan`].
+    pub fn plan_inference(&mut self, problem: &ConvProblem, pass: Pass, policy: &Policy) -> Result<Step<B>> {
+        let ranking = self.explain(problem, pass);
+        let best = ranking.choose(policy)?;
+        let times = match policy {
+            Policy::Named(_) => vec![(best.algorithm, best.seconds().unwrap_or_default())],
+            Policy::Predicted => ranking.predicted().collect(),
+            Policy::Measured => {
+                let candidates = ranking.candidates();
+                let measured = self.measure_all(problem, pass, &candidates)?;
+                if measured.is_empty() { candidates } else { measured }
+            }
+        };
+        let (machine, algorithms) = (self.backend.machine(), self.backend.algorithms());
+        let choice = choose_inference(algorithms, machine, &(ranking, times), self.workspace_limit)?;
+        self.step(problem, &[pass], choice, true)
+    }
+
+    /// Builds what has been chosen.
+    fn step(
+        &mut self,
+        problem: &ConvProblem,
+        passes: &[Pass],
+        choice: StepChoice,
+        keeps_weights: bool,
+    ) -> Result<Step<B>> {
         let (chosen, seconds, shared) = (choice.algorithms.join(" "), choice.seconds, choice.shared.len());
-        tracing::debug!(%problem, chosen, seconds, shared, "step chosen");
+        tracing::debug!(%problem, chosen, seconds, shared, keeps_weights, "step chosen");
         let spectra = Spectra::book(&self.backend, &choice.shared)?;
         let picks = passes.iter().zip(choice.algorithms);
         let passes = picks.map(|(pass, algorithm)| self.build(problem, *pass, algorithm));
-        Ok(Step { passes: passes.collect::<Result<_>>()?, spectra, seconds })
+        Ok(Step { passes: passes.collect::<Result<_>>()?, spectra, keeps_weights, seconds })
     }
 
     fn build(&mut self, problem: &ConvProblem, pass: Pass, algorithm: &'static str) -> Result<Planned<B>> {
@@ -219,8 +259,8 @@ impl<B: Backend> Engine<B> {
     /// # Errors
     /// As [`Engine::run`], and [`crate::Error::Argument`] for a pass that was not planned.
     pub fn run_step(&mut self, step: &mut Step<B>, pass: Pass, operands: Operands<'_, B>) -> Result<()> {
-        let Step { passes, spectra, .. } = step;
-        if passes.first().is_some_and(|first| first.pass == pass) {
+        let Step { passes, spectra, keeps_weights, .. } = step;
+        if !*keeps_weights && passes.first().is_some_and(|first| first.pass == pass) {
             spectra.clear();
         }
         let planned = passes.iter().find(|planned| planned.pass == pass).ok_or_else(|| {

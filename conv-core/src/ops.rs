@@ -1,45 +1,11 @@
 //! The few operations besides convolution that a network needs, each with a default through host memory.
 
+mod arguments;
+
+pub use arguments::{Adam, CrossEntropy, Dropout, Normalization, NormalizeBackward, PadMode, PoolKind, Sgd};
+
 use crate::algorithm::check_len;
 use crate::{Backend, ConvProblem, Result, Role, host};
-
-/// What a pooling window keeps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum PoolKind {
-    /// The largest value, padding left out.
-    Max,
-    /// The mean over the kernel's points, padding counted as zeros.
-    Average,
-}
-
-/// Coefficients of a step of stochastic gradient descent.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Sgd {
-    /// Learning rate.
-    pub rate: f32,
-    /// Share of the last step's direction that is kept.
-    pub momentum: f32,
-    /// Weight decay, added to the gradient.
-    pub weight_decay: f32,
-    /// Whether the direction is Nesterov's: one step of momentum ahead.
-    pub nesterov: bool,
-    /// Factor of the gradient before all else.
-    pub grad_scale: f32,
-}
-
-/// Logits, labels and what [`Ops::softmax_cross_entropy`] writes.
-pub struct CrossEntropy<'a, B: Backend> {
-    /// `batch × classes` logits.
-    pub logits: &'a B::Buffer,
-    /// `batch` class numbers, as f32, each below `classes`.
-    pub labels: &'a B::Buffer,
-    /// `batch` losses, written.
-    pub losses: &'a mut B::Buffer,
-    /// `batch` values, 1 where the largest logit is the label's, else 0; written.
-    pub hits: &'a mut B::Buffer,
-    /// Gradient of the mean loss by the logits, written.
-    pub grad: &'a mut B::Buffer,
-}
 
 /// A backend's operations for networks.
 ///
@@ -155,7 +121,8 @@ pub trait Ops: Backend {
         let (logits, labels) = (fetch(self, rows.logits)?, fetch(self, rows.labels)?);
         let (mut losses, mut hits) = (vec![0.0; batch], vec![0.0; batch]);
         change(self, rows.grad, |grad| {
-            host::softmax_cross_entropy(&logits, &labels, batch, &mut losses, &mut hits, grad);
+            let smoothing = rows.smoothing;
+            host::softmax_cross_entropy(&logits, &labels, batch, smoothing, &mut losses, &mut hits, grad);
         })?;
         self.upload(&losses, rows.losses)?;
         self.upload(&hits, rows.hits)
@@ -178,20 +145,149 @@ pub trait Ops: Backend {
         change(self, weights, |weights| host::sgd(step, &grad, &mut kept, weights))?;
         self.upload(&kept, velocity)
     }
-}
 
-impl<B: Backend> CrossEntropy<'_, B> {
-    /// Compares every length with the number of labels.
+    /// [`host::adam`]; the moments are those of the gradient and of its square.
     ///
     /// # Errors
-    /// [`crate::Error::Length`].
-    pub fn check(&self, backend: &B) -> Result<()> {
-        let (batch, logits) = (backend.len(self.labels), backend.len(self.logits));
-        check_len("losses", batch, backend.len(self.losses))?;
-        check_len("hits", batch, backend.len(self.hits))?;
-        check_len("logits", logits / batch.max(1) * batch, logits)?;
-        check_len("gradient of the logits", logits, backend.len(self.grad))
+    /// See [`Ops`].
+    fn adam(
+        &self,
+        step: &Adam,
+        grad: &Self::Buffer,
+        moments: [&mut Self::Buffer; 2],
+        weights: &mut Self::Buffer,
+    ) -> Result<()> {
+        let [first, second] = moments;
+        check_moments(self.len(weights), [self.len(grad), self.len(first), self.len(second)])?;
+        let (grad, mut m, mut v) = (fetch(self, grad)?, fetch(self, first)?, fetch(self, second)?);
+        change(self, weights, |weights| host::adam(step, &grad, [&mut m, &mut v], weights))?;
+        self.upload(&m, first)?;
+        self.upload(&v, second)
     }
+
+    /// [`host::sum_of_squares`].
+    ///
+    /// # Errors
+    /// See [`Ops`].
+    fn sum_of_squares(&self, values: &Self::Buffer) -> Result<f64> {
+        Ok(host::sum_of_squares(&fetch(self, values)?))
+    }
+
+    /// [`host::dropout`]; its own gradient, applied to the gradient by the output.
+    ///
+    /// # Errors
+    /// See [`Ops`].
+    fn dropout(&self, dropout: &Dropout, input: &Self::Buffer, output: &mut Self::Buffer) -> Result<()> {
+        check_len("dropout output", self.len(input), self.len(output))?;
+        let input = fetch(self, input)?;
+        change(self, output, |output| host::dropout(dropout, 0, &input, output))
+    }
+
+    /// [`host::pad`] with input and padding of `window`'s axes, whose kernel and stride are 1.
+    ///
+    /// # Errors
+    /// See [`Ops`].
+    fn pad(
+        &self,
+        mode: PadMode,
+        window: &ConvProblem,
+        input: &Self::Buffer,
+        output: &mut Self::Buffer,
+    ) -> Result<()> {
+        check_pool(window, self.len(input), self.len(output))?;
+        let input = fetch(self, input)?;
+        change(self, output, |output| host::pad(mode, window.volume(), &input, output))
+    }
+
+    /// [`host::pad_backward`].
+    ///
+    /// # Errors
+    /// See [`Ops`].
+    fn pad_backward(
+        &self,
+        mode: PadMode,
+        window: &ConvProblem,
+        grad_output: &Self::Buffer,
+        grad_input: &mut Self::Buffer,
+    ) -> Result<()> {
+        check_pool(window, self.len(grad_input), self.len(grad_output))?;
+        let dy = fetch(self, grad_output)?;
+        change(self, grad_input, |dx| host::pad_backward(mode, window.volume(), &dy, dx))
+    }
+
+    /// [`host::channel_moments`] of every channel of an `N C points` tensor.
+    ///
+    /// # Errors
+    /// See [`Ops`].
+    fn moments(
+        &self,
+        input: &Self::Buffer,
+        points: usize,
+        mean: &mut Self::Buffer,
+        variance: &mut Self::Buffer,
+    ) -> Result<()> {
+        let channels = self.len(mean);
+        check_len("variance", channels, self.len(variance))?;
+        check_maps(self.len(input), channels, points)?;
+        let x = fetch(self, input)?;
+        let moments = (0..channels).map(|channel| host::channel_moments(&x, channels, points, channel));
+        let (means, variances): (Vec<f32>, Vec<f32>) = moments.map(<(f32, f32)>::from).unzip();
+        self.upload(&means, mean)?;
+        self.upload(&variances, variance)
+    }
+
+    /// [`host::normalize`].
+    ///
+    /// # Errors
+    /// See [`Ops`].
+    fn normalize(
+        &self,
+        of: &Normalization<'_, Self::Buffer>,
+        points: usize,
+        input: &Self::Buffer,
+        output: &mut Self::Buffer,
+    ) -> Result<()> {
+        of.check(|values| self.len(values), points, self.len(input))?;
+        check_len("normalised output", self.len(input), self.len(output))?;
+        let (x, values) = (fetch(self, input)?, fetch_all(self, of)?);
+        change(self, output, |output| host::normalize(&slices(&values, of.epsilon), points, 0, &x, output))
+    }
+
+    /// [`host::normalize_sums`] and [`host::normalize_backward`].
+    ///
+    /// # Errors
+    /// See [`Ops`].
+    fn normalize_backward(
+        &self,
+        of: &Normalization<'_, Self::Buffer>,
+        points: usize,
+        tensors: NormalizeBackward<'_, Self>,
+    ) -> Result<()> {
+        let NormalizeBackward { input, grad_output, grad_weight, grad_bias, grad_input } = tensors;
+        of.check(|values| self.len(values), points, self.len(input))?;
+        check_len("grad_output", self.len(input), self.len(grad_output))?;
+        let (x, dy) = (fetch(self, input)?, fetch(self, grad_output)?);
+        let values = fetch_all(self, of)?;
+        let of = slices(&values, of.epsilon);
+        let sums = (0..of.mean.len()).map(|channel| host::normalize_sums(&of, points, channel, &x, &dy));
+        let (along, constant): (Vec<f32>, Vec<f32>) = sums.map(<(f32, f32)>::from).unzip();
+        self.upload(&along, grad_weight)?;
+        self.upload(&constant, grad_bias)?;
+        let Some(grad_input) = grad_input else { return Ok(()) };
+        let count = (x.len() / of.mean.len().max(1)) as f32;
+        let means = [along, constant].map(|sums| sums.iter().map(|sum| sum / count).collect::<Vec<_>>());
+        let means = [&means[0][..], &means[1][..]];
+        change(self, grad_input, |dx| host::normalize_backward(&of, means, points, 0, [&x, &dy], dx))
+    }
+}
+
+/// Checks the lengths of a gradient and of its two moments.
+///
+/// # Errors
+/// [`crate::Error::Length`].
+pub fn check_moments(weights: usize, found: [usize; 3]) -> Result<()> {
+    let names = ["gradient", "first moment", "second moment"];
+    names.into_iter().zip(found).try_for_each(|(what, found)| check_len(what, weights, found))
 }
 
 /// Checks the lengths of a pooling's input and output.
@@ -222,4 +318,14 @@ fn change<B: Backend>(backend: &B, buffer: &mut B::Buffer, edit: impl FnOnce(&mu
     let mut values = fetch(backend, buffer)?;
     edit(&mut values);
     backend.upload(&values, buffer)
+}
+
+/// Mean, variance, weight and bias in host memory.
+fn fetch_all<B: Backend>(backend: &B, of: &Normalization<'_, B::Buffer>) -> Result<[Vec<f32>; 4]> {
+    let fetch = |buffer| fetch(backend, buffer);
+    Ok([fetch(of.mean)?, fetch(of.variance)?, fetch(of.weight)?, fetch(of.bias)?])
+}
+
+fn slices([mean, variance, weight, bias]: &[Vec<f32>; 4], epsilon: f32) -> Normalization<'_, [f32]> {
+    Normalization { mean, variance, weight, bias, epsilon }
 }

@@ -83,14 +83,14 @@ pub fn state<S: DeserializeOwned>(path: impl AsRef<Path>) -> Result<S> {
     bytes.and_then(|bytes| state_of(&bytes)).map_err(|reason| failure(path, reason))
 }
 
-fn failure(path: &Path, reason: String) -> Error {
+pub(crate) fn failure(path: &Path, reason: String) -> Error {
     Error::Checkpoint { path: path.to_owned(), reason }
 }
 
 /// A tensor of a file.
-struct Tensor {
-    name: String,
-    shape: Vec<usize>,
+pub(crate) struct Tensor {
+    pub(crate) name: String,
+    pub(crate) shape: Vec<usize>,
 }
 
 /// The tensors of this network's file: the state of each parameter in turn.
@@ -105,15 +105,18 @@ fn tensors<B: Ops>(network: &Sequential<B>) -> Vec<Tensor> {
 /// The same with their little-endian values.
 fn downloaded<B: Ops>(backend: &B, network: &Sequential<B>) -> Result<Vec<(Tensor, Vec<u8>)>> {
     let buffers = network.parameters().into_iter().flat_map(Parameter::state).map(|(_, buffer)| buffer);
-    let bytes = |buffer| -> Result<Vec<u8>> {
-        let mut values = vec![0.0; backend.len(buffer)];
-        backend.download(buffer, &mut values)?;
-        Ok(values.into_iter().flat_map(f32::to_le_bytes).collect())
-    };
-    tensors(network).into_iter().zip(buffers).map(|(tensor, buffer)| Ok((tensor, bytes(buffer)?))).collect()
+    let with_bytes = |(tensor, buffer)| Ok((tensor, bytes_of(backend, buffer)?));
+    tensors(network).into_iter().zip(buffers).map(with_bytes).collect()
 }
 
-fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+/// The little-endian values of a buffer.
+pub(crate) fn bytes_of<B: Ops>(backend: &B, buffer: &B::Buffer) -> Result<Vec<u8>> {
+    let mut values = vec![0.0; backend.len(buffer)];
+    backend.download(buffer, &mut values)?;
+    Ok(values.into_iter().flat_map(f32::to_le_bytes).collect())
+}
+
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let mut builder = tempfile::Builder::new();
     // As any new file: the creation mask is still applied.
@@ -150,7 +153,7 @@ fn state_of<S: DeserializeOwned>(bytes: &[u8]) -> std::result::Result<S, String>
 }
 
 /// The whole file, unless it is longer than one of these tensors can be.
-fn read_bounded(path: &Path, wanted: &[Tensor]) -> std::result::Result<Vec<u8>, String> {
+pub(crate) fn read_bounded(path: &Path, wanted: &[Tensor]) -> std::result::Result<Vec<u8>, String> {
     let values: usize = wanted.iter().map(|tensor| tensor.shape.iter().product::<usize>()).sum();
     let limit = (values * size_of::<f32>() + MAX_HEADER) as u64;
     let mut bytes = Vec::new();
@@ -162,7 +165,10 @@ fn read_bounded(path: &Path, wanted: &[Tensor]) -> std::result::Result<Vec<u8>, 
     Ok(bytes)
 }
 
-fn values(file: &SafeTensors<'_>, Tensor { name, shape }: &Tensor) -> std::result::Result<Vec<f32>, String> {
+pub(crate) fn values(
+    file: &SafeTensors<'_>,
+    Tensor { name, shape }: &Tensor,
+) -> std::result::Result<Vec<f32>, String> {
     let view = file.tensor(name).map_err(|_| format!("expected a tensor {name:?}, found none"))?;
     if view.dtype() != Dtype::F32 || view.shape() != shape {
         let (dtype, found) = (view.dtype(), view.shape());

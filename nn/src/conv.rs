@@ -3,13 +3,15 @@
 use conv_core::{ConvProblem, Engine, Ops, Pass};
 use rand::Rng;
 
+use crate::border::Border;
 use crate::weights::{Steps, Weights};
 use crate::{Backward, ConvOptions, Error, Layer, Mode, Parameter, Result, Shape, Wanted};
 
 /// Cross-correlation of `N C` maps of `D` axes with `O C/g` kernels, plus bias.
 pub struct Conv<B: Ops, const D: usize> {
     options: ConvOptions<D>,
-    weights: Weights<B>,
+    pub(crate) weights: Weights<B>,
+    border: Border<B>,
 }
 
 /// Convolution along one axis.
@@ -32,13 +34,20 @@ impl<B: Ops, const D: usize> Conv<B, D> {
         let bias = options.bias.then_some(options.out_channels);
         let passes = [Pass::Forward, Pass::BackwardWeights, Pass::BackwardInput];
         let steps = Steps::new(passes, options.policy.clone());
-        Ok(Conv { weights: Weights::new(backend, &shape, fan_in, bias, steps, random)?, options })
+        let weights = Weights::new(backend, &shape, fan_in, bias, steps, random)?;
+        Ok(Conv { weights, border: Border::new(options.padding_mode), options })
     }
 
+    /// The layer's problem, all padding included.
     fn problem(&self, input: &Shape) -> Result<ConvProblem> {
         let ConvOptions { in_channels, out_channels, groups, .. } = self.options;
         let points = points(input, in_channels)?;
         Ok(ConvProblem::new(input.batch(), in_channels, out_channels, groups, &self.options.axes(points))?)
+    }
+
+    /// The engine's problem: padding that is not of zeros is part of its input.
+    fn planned(&self, input: &Shape) -> Result<ConvProblem> {
+        self.border.inner(&self.problem(input)?)
     }
 }
 
@@ -63,25 +72,28 @@ impl<B: Ops, const D: usize> Layer<B> for Conv<B, D> {
     }
 
     fn prepare(&mut self, engine: &mut Engine<B>, input: &Shape, wanted: Wanted) -> Result<()> {
-        let problem = self.problem(input)?;
+        let problem = self.planned(input)?;
         self.weights.steps.prepare(engine, &problem, wanted).map(|_| ())
     }
 
     fn forward(
         &mut self,
         engine: &mut Engine<B>,
-        _mode: Mode,
+        mode: Mode,
         shape: &Shape,
         input: &B::Buffer,
         output: &mut B::Buffer,
     ) -> Result<()> {
-        let problem = self.problem(shape)?;
-        self.weights.forward(engine, &problem, input, output)
+        let (whole, problem) = (self.problem(shape)?, self.planned(shape)?);
+        let input = self.border.pad(engine.backend(), &whole, input)?;
+        self.weights.forward(engine, mode, &problem, input, output)
     }
 
     fn backward(&mut self, engine: &mut Engine<B>, shape: &Shape, tensors: Backward<'_, B>) -> Result<()> {
-        let problem = self.problem(shape)?;
-        self.weights.backward(engine, &problem, tensors)
+        let (whole, problem) = (self.problem(shape)?, self.planned(shape)?);
+        let Conv { weights, border, .. } = self;
+        border
+            .backward(engine, &whole, tensors, |engine, tensors| weights.backward(engine, &problem, tensors))
     }
 
     fn parameters(&self) -> Vec<&Parameter<B>> {
@@ -93,6 +105,6 @@ impl<B: Ops, const D: usize> Layer<B> for Conv<B, D> {
     }
 
     fn algorithms(&self, input: &Shape) -> Vec<(Pass, &'static str)> {
-        self.problem(input).map_or(Vec::new(), |problem| self.weights.steps.algorithms(&problem))
+        self.planned(input).map_or(Vec::new(), |problem| self.weights.steps.algorithms(&problem))
     }
 }

@@ -30,8 +30,13 @@ impl<B: Ops, const D: usize> ConvTranspose<B, D> {
     /// bias and no output padding.
     ///
     /// # Errors
-    /// [`ProblemError`] for impossible options, or where memory cannot be had.
+    /// [`ProblemError`] for impossible options, [`conv_core::Error::Argument`] for a padding other than numbers of
+    /// zeros, or where memory cannot be had.
     pub fn new(backend: &B, options: ConvOptions<D>, random: &mut impl Rng) -> Result<Self> {
+        if !options.pads_by_numbers_of_zeros() {
+            let found = "another mode or the same size";
+            return Err(argument("padding of a transposed convolution", "numbers of zeros", found));
+        }
         let forward = options.check()?;
         let shape = [&[options.in_channels, forward.group_out()], &options.kernel_size[..]].concat();
         let fan_in = forward.group_in() * options.kernel_points();
@@ -98,7 +103,7 @@ impl<B: Ops, const D: usize> Layer<B> for ConvTranspose<B, D> {
     fn forward(
         &mut self,
         engine: &mut Engine<B>,
-        _mode: Mode,
+        mode: Mode,
         shape: &Shape,
         input: &B::Buffer,
         output: &mut B::Buffer,
@@ -106,7 +111,7 @@ impl<B: Ops, const D: usize> Layer<B> for ConvTranspose<B, D> {
         let problem = self.problem(shape)?;
         let Weights { weight, bias, steps } = &mut self.weights;
         let operands = Operands::new(input, &weight.value, output);
-        steps.run(engine, &problem, Pass::BackwardInput, operands)?;
+        steps.forward(engine, mode, &problem, operands)?;
         match bias {
             Some(bias) => Ok(engine.backend().add_bias(&bias.value, problem.points(Role::Input), output)?),
             None => Ok(()),
@@ -119,10 +124,10 @@ impl<B: Ops, const D: usize> Layer<B> for ConvTranspose<B, D> {
         let Weights { weight, steps, .. } = &mut self.weights;
         if let Some(grad_input) = grad_input {
             let operands = Operands::new(grad_output, &weight.value, grad_input);
-            steps.run(engine, &problem, Pass::Forward, operands)?;
+            steps.backward(engine, &problem, Pass::Forward, operands)?;
         }
         let operands = Operands::new(grad_output, input, &mut weight.grad);
-        steps.run(engine, &problem, Pass::BackwardWeights, operands)?;
+        steps.backward(engine, &problem, Pass::BackwardWeights, operands)?;
         self.weights.bias_gradient(engine.backend(), grad_output, problem.points(Role::Input))
     }
 

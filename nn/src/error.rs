@@ -29,6 +29,14 @@ pub enum Error {
         /// The shape found.
         found: Shape,
     },
+    /// Branches whose outputs cannot be added.
+    #[error("expected branches of one output shape, {expected}, found {found}")]
+    Branch {
+        /// The first branch's.
+        expected: Shape,
+        /// The first other.
+        found: Shape,
+    },
     /// A label that is not a class.
     #[error("label {index} of the batch: expected a class below {classes}, found {label}")]
     Label {

@@ -54,13 +54,13 @@ impl<B: Ops> Layer<B> for Linear<B> {
     fn forward(
         &mut self,
         engine: &mut Engine<B>,
-        _mode: Mode,
+        mode: Mode,
         shape: &Shape,
         input: &B::Buffer,
         output: &mut B::Buffer,
     ) -> Result<()> {
         let problem = self.problem(shape)?;
-        self.weights.forward(engine, &problem, input, output)
+        self.weights.forward(engine, mode, &problem, input, output)
     }
 
     fn backward(&mut self, engine: &mut Engine<B>, shape: &Shape, tensors: Backward<'_, B>) -> Result<()> {

@@ -48,6 +48,7 @@ impl AddAssign for Score {
 
 /// The loss of a classifier, with buffers kept for every shape of logits met.
 pub struct CrossEntropy<B: Ops> {
+    smoothing: f32,
     buffers: HashMap<Shape, Buffers<B>>,
 }
 
@@ -74,7 +75,7 @@ impl<B: Ops> Buffers<B> {
 
 impl<B: Ops> Default for CrossEntropy<B> {
     fn default() -> Self {
-        CrossEntropy { buffers: HashMap::new() }
+        CrossEntropy { smoothing: 0.0, buffers: HashMap::new() }
     }
 }
 
@@ -82,6 +83,17 @@ impl<B: Ops> CrossEntropy<B> {
     /// Without any buffers yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The same with this share of each target spread evenly over all classes (Szegedy and others 2016).
+    ///
+    /// # Errors
+    /// [`conv_core::Error::Argument`] unless it is from 0 to 1.
+    pub fn label_smoothing(self, smoothing: f32) -> Result<Self> {
+        if !(0.0..=1.0).contains(&smoothing) {
+            return Err(argument("label smoothing", "0 to 1", smoothing));
+        }
+        Ok(CrossEntropy { smoothing, ..self })
     }
 
     /// Scores `N C` logits of `C` classes against `N` labels (the formulas are
@@ -106,7 +118,14 @@ impl<B: Ops> CrossEntropy<B> {
         kept.host.iter_mut().zip(labels).for_each(|(to, label)| *to = *label as f32);
         backend.upload(&kept.host, &mut kept.labels)?;
         let Buffers { labels, losses, hits, grad, host } = kept;
-        backend.softmax_cross_entropy(Rows { logits, labels, losses, hits, grad })?;
+        backend.softmax_cross_entropy(Rows {
+            logits,
+            labels,
+            smoothing: self.smoothing,
+            losses,
+            hits,
+            grad,
+        })?;
         let (loss_sum, hits) = (sum(backend, losses, host)?, sum(backend, hits, host)?);
         Ok((Score { count: shape.batch(), loss_sum, hits: hits as usize }, grad))
     }

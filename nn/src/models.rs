@@ -1,31 +1,44 @@
-//! Networks by name.
+//! Networks by name. The same seed gives the same weights on every backend.
+
+mod audio;
+mod large_kernel;
+mod lenet;
+mod paper;
+mod report;
+mod resnet;
+mod volume;
+
+pub use audio::audio;
+pub use large_kernel::large_kernel;
+pub use lenet::lenet;
+pub use paper::paper;
+pub use report::report;
+pub use resnet::resnet;
+pub use volume::volume;
 
 use conv_core::Ops;
-use rand::SeedableRng;
-use rand::rngs::StdRng;
+use rand::Rng;
 
-use crate::{Conv2d, ConvOptions, Flatten, Linear, Pool, Relu, Result, Sequential};
+use crate::{BatchNorm, Conv, ConvOptions, Relu, Result, Sequential};
 
-/// LeNet-5 with ReLU and max-pooling on `channels × 32 × 32` images: 5×5 convolutions to 6 and 16 channels, each
-/// pooled 2×2, then 120, 84 and `classes` features. 62,006 parameters with 3 channels and 10 classes.
-///
-/// The same seed gives the same weights on every backend.
-///
-/// # Errors
-/// [`conv_core::ProblemError`] for no channels or classes, or where memory cannot be had.
-pub fn lenet<B: Ops>(backend: &B, channels: usize, classes: usize, seed: u64) -> Result<Sequential<B>> {
-    let random = &mut StdRng::seed_from_u64(seed);
-    Ok(Sequential::new()
-        .with(Conv2d::new(backend, ConvOptions::new(channels, 6, [5, 5]), random)?)
-        .with(Relu)
-        .with(Pool::max([2, 2]))
-        .with(Conv2d::new(backend, ConvOptions::new(6, 16, [5, 5]), random)?)
-        .with(Relu)
-        .with(Pool::max([2, 2]))
-        .with(Flatten)
-        .with(Linear::new(backend, 400, 120, random)?)
-        .with(Relu)
-        .with(Linear::new(backend, 120, 84, random)?)
-        .with(Relu)
-        .with(Linear::new(backend, 84, classes, random)?))
+/// A chain with a convolution and a batch normalisation more, which makes a bias needless.
+fn with_normalised<B: Ops, const D: usize>(
+    chain: Sequential<B>,
+    backend: &B,
+    options: ConvOptions<D>,
+    random: &mut impl Rng,
+) -> Result<Sequential<B>> {
+    let channels = options.out_channels;
+    let conv = Conv::new(backend, options.bias(false), random)?;
+    Ok(chain.with(conv).with(BatchNorm::new(backend, channels)?))
+}
+
+/// The same with the rectifier.
+fn with_rectified<B: Ops, const D: usize>(
+    chain: Sequential<B>,
+    backend: &B,
+    options: ConvOptions<D>,
+    random: &mut impl Rng,
+) -> Result<Sequential<B>> {
+    Ok(with_normalised(chain, backend, options, random)?.with(Relu))
 }

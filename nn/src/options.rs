@@ -1,18 +1,29 @@
 //! The arguments of a convolution layer.
 
+use conv_core::ops::PadMode;
 use conv_core::{Axis, ConvProblem, MAX_LEN, Policy};
 
 use crate::Result;
 
+/// How far inputs are continued beyond their borders.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Padding<const D: usize> {
+    /// By so many points before and after each axis.
+    Points([(usize, usize); D]),
+    /// So that the output has a point for every stride of the input.
+    Same,
+}
+
 /// Arguments of [`crate::Conv`] and [`crate::ConvTranspose`] over `D` spatial axes, slowest first.
 ///
-/// At first: stride 1, no padding, dilation 1, one group, with bias, the engine's policy.
+/// At first: stride 1, no padding (of zeros), dilation 1, one group, with bias, the engine's policy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConvOptions<const D: usize> {
     pub(crate) in_channels: usize,
     pub(crate) out_channels: usize,
     pub(crate) kernel_size: [usize; D],
-    pub(crate) padding: [(usize, usize); D],
+    padding: Padding<D>,
+    pub(crate) padding_mode: PadMode,
     pub(crate) stride: [usize; D],
     pub(crate) dilation: [usize; D],
     pub(crate) groups: usize,
@@ -27,7 +38,8 @@ impl<const D: usize> ConvOptions<D> {
             in_channels,
             out_channels,
             kernel_size,
-            padding: [(0, 0); D],
+            padding: Padding::Points([(0, 0); D]),
+            padding_mode: PadMode::Zeros,
             stride: [1; D],
             dilation: [1; D],
             groups: 1,
@@ -36,14 +48,25 @@ impl<const D: usize> ConvOptions<D> {
         }
     }
 
-    /// The same number of zeros on both sides of each axis.
+    /// The same number of points on both sides of each axis.
     pub fn padding(self, padding: [usize; D]) -> Self {
         self.padding_pairs(padding.map(|points| (points, points)))
     }
 
-    /// Zeros before and after each axis.
+    /// Points before and after each axis.
     pub fn padding_pairs(self, padding: [(usize, usize); D]) -> Self {
-        ConvOptions { padding, ..self }
+        ConvOptions { padding: Padding::Points(padding), ..self }
+    }
+
+    /// As many points as make `n` points of an axis `n / stride`, rounded up; where their number is odd, one more
+    /// after the axis than before it.
+    pub fn same(self) -> Self {
+        ConvOptions { padding: Padding::Same, ..self }
+    }
+
+    /// What stands beyond the border: zeros at first.
+    pub fn padding_mode(self, padding_mode: PadMode) -> Self {
+        ConvOptions { padding_mode, ..self }
     }
 
     /// Distance between the inputs that neighbouring outputs start at.
@@ -73,13 +96,20 @@ impl<const D: usize> ConvOptions<D> {
 
     /// The axes of a convolution over `input` points.
     pub(crate) fn axes(&self, input: [usize; D]) -> [Axis; D] {
-        std::array::from_fn(|i| Axis {
-            input: input[i],
-            kernel: self.kernel_size[i],
-            stride: self.stride[i],
-            padding: self.padding[i],
-            dilation: self.dilation[i],
+        std::array::from_fn(|i| {
+            let axis = Axis::new(input[i], self.kernel_size[i]).stride(self.stride[i]);
+            let axis = axis.dilation(self.dilation[i]);
+            let (lo, hi) = match self.padding {
+                Padding::Points(points) => points[i],
+                Padding::Same => same(&axis),
+            };
+            axis.padding(lo, hi)
         })
+    }
+
+    /// Whether an engine can do all of the padding, whatever the input.
+    pub(crate) fn pads_by_numbers_of_zeros(&self) -> bool {
+        self.padding != Padding::Same && self.padding_mode == PadMode::Zeros
     }
 
     /// The least problem with these arguments, which says whether they are possible at all.
@@ -92,4 +122,11 @@ impl<const D: usize> ConvOptions<D> {
     pub(crate) fn kernel_points(&self) -> usize {
         self.kernel_size.iter().product()
     }
+}
+
+/// The padding by which the output has `input / stride` points, rounded up.
+fn same(axis: &Axis) -> (usize, usize) {
+    let last = (axis.input.div_ceil(axis.stride.max(1)).saturating_sub(1)).saturating_mul(axis.stride);
+    let points = last.saturating_add(axis.extent()).saturating_sub(axis.input);
+    (points / 2, points - points / 2)
 }

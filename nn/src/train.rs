@@ -9,9 +9,11 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
 use crate::data::Batch as Minibatch;
+use crate::error::argument;
 use crate::parallel::{Buckets, Ranks};
 use crate::{
-    Backward, CrossEntropy, Layer, Mode, Optimizer, Result, Score, Sequential, Shape, Update, Wanted,
+    Backward, CrossEntropy, Layer, Mode, Optimizer, Result, Schedule, Score, Sequential, Shape, Update,
+    Wanted,
 };
 
 /// A classifier with its loss and optimizer. All memory of a batch is kept for the next of the same shape.
@@ -19,6 +21,8 @@ pub struct Trainer<B: Ops> {
     network: Sequential<B>,
     optimizer: Box<dyn Optimizer<B>>,
     loss: CrossEntropy<B>,
+    schedule: Schedule,
+    clip: Option<f64>,
     steps: u64,
     batches: HashMap<Shape, Batch<B>>,
 }
@@ -33,8 +37,30 @@ struct Batch<B: Ops> {
 impl<B: Ops> Trainer<B> {
     /// Trains this network.
     pub fn new(network: Sequential<B>, optimizer: impl Optimizer<B> + 'static) -> Self {
-        let (optimizer, loss) = (Box::new(optimizer), CrossEntropy::new());
-        Trainer { network, optimizer, loss, steps: 0, batches: HashMap::new() }
+        let (optimizer, loss, schedule) = (Box::new(optimizer), CrossEntropy::new(), Schedule::default());
+        Trainer { network, optimizer, loss, schedule, clip: None, steps: 0, batches: HashMap::new() }
+    }
+
+    /// The same by another loss, such as one with label smoothing.
+    pub fn with_loss(self, loss: CrossEntropy<B>) -> Self {
+        Trainer { loss, ..self }
+    }
+
+    /// The same whose learning rate follows a schedule.
+    pub fn with_schedule(self, schedule: Schedule) -> Self {
+        Trainer { schedule, ..self }
+    }
+
+    /// The same that scales all gradients together down to this Euclidean norm where theirs is larger (Pascanu,
+    /// Mikolov, Bengio 2013).
+    ///
+    /// # Errors
+    /// [`conv_core::Error::Argument`] unless it is finite and above 0.
+    pub fn with_clip(self, norm: f64) -> Result<Self> {
+        if !(norm.is_finite() && norm > 0.0) {
+            return Err(argument("norm that gradients are clipped to", "a finite number above 0", norm));
+        }
+        Ok(Trainer { clip: Some(norm), ..self })
     }
 
     /// Steps done: with the parameters' [`crate::Parameter::state`], all that a training remembers.
@@ -114,10 +140,21 @@ impl<B: Ops> Trainer<B> {
 
     /// Moves the parameters by their gradients.
     fn descend(&mut self, engine: &mut Engine<B>) -> Result<()> {
-        let update = Update { step: self.steps, rate: 1.0, scale: 1.0 };
+        let (step, rate) = (self.steps, self.schedule.factor(self.steps));
+        let update = Update { step, rate, scale: self.clipping(engine.backend())? };
         self.optimizer.step(engine, &mut self.network, update)?;
         self.steps += 1;
         Ok(())
+    }
+
+    /// The factor that keeps the gradients' norm within bounds, in PyTorch's form.
+    fn clipping(&self, backend: &B) -> Result<f32> {
+        let Some(most) = self.clip else { return Ok(1.0) };
+        let mut squares = 0.0;
+        for parameter in self.network.parameters().into_iter().filter(|parameter| parameter.trained) {
+            squares += backend.sum_of_squares(&parameter.grad)?;
+        }
+        Ok((most / (squares.sqrt() + 1e-6)).min(1.0) as f32)
     }
 
     /// Forward, loss, backward; `done` hears of each layer whose gradients are known.

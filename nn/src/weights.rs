@@ -6,7 +6,7 @@ use std::collections::hash_map::Entry;
 use conv_core::{ConvProblem, Engine, Operands, Ops, Pass, Policy, Role, Step};
 use rand::Rng;
 
-use crate::{Backward, Parameter, Result, Wanted};
+use crate::{Backward, Mode, Parameter, Result, Wanted};
 
 /// Weight, bias and steps of one layer.
 pub(crate) struct Weights<B: Ops> {
@@ -34,7 +34,9 @@ impl<B: Ops> Weights<B> {
         [Some(&self.weight), self.bias.as_ref()].into_iter().flatten().collect()
     }
 
+    /// Whoever asks for these may change them.
     pub(crate) fn parameters_mut(&mut self) -> Vec<&mut Parameter<B>> {
+        self.steps.weights_changed();
         [Some(&mut self.weight), self.bias.as_mut()].into_iter().flatten().collect()
     }
 
@@ -42,13 +44,14 @@ impl<B: Ops> Weights<B> {
     pub(crate) fn forward(
         &mut self,
         engine: &mut Engine<B>,
+        mode: Mode,
         problem: &ConvProblem,
         input: &B::Buffer,
         output: &mut B::Buffer,
     ) -> Result<()> {
         let bias = self.bias.as_ref().map(|bias| &bias.value);
         let operands = Operands::new(input, &self.weight.value, output).bias(bias);
-        self.steps.run(engine, problem, Pass::Forward, operands)
+        self.steps.forward(engine, mode, problem, operands)
     }
 
     /// Gradients of [`Weights::forward`].
@@ -61,10 +64,10 @@ impl<B: Ops> Weights<B> {
         let Backward { input, grad_output, grad_input, .. } = tensors;
         if let Some(grad_input) = grad_input {
             let operands = Operands::new(grad_output, &self.weight.value, grad_input);
-            self.steps.run(engine, problem, Pass::BackwardInput, operands)?;
+            self.steps.backward(engine, problem, Pass::BackwardInput, operands)?;
         }
         let operands = Operands::new(input, grad_output, &mut self.weight.grad);
-        self.steps.run(engine, problem, Pass::BackwardWeights, operands)?;
+        self.steps.backward(engine, problem, Pass::BackwardWeights, operands)?;
         self.bias_gradient(engine.backend(), grad_output, problem.points(Role::Output))
     }
 
@@ -87,13 +90,16 @@ pub(crate) struct Steps<B: Ops> {
     /// Output, parameters' gradient, input's gradient: the order of [`Wanted`]. The first begins a step.
     passes: [Pass; 3],
     policy: Option<Policy>,
-    planned: HashMap<ConvProblem, Step<B>>,
+    /// Of training: spectra are kept from the first pass to the last.
+    training: HashMap<ConvProblem, Step<B>>,
+    /// Of evaluation: the first pass alone, the weights' spectra kept until the weights change.
+    evaluation: HashMap<ConvProblem, Step<B>>,
 }
 
 impl<B: Ops> Steps<B> {
     /// With the passes that [`Wanted`]'s three cases add; `None` takes the engine's policy.
     pub(crate) fn new(passes: [Pass; 3], policy: Option<Policy>) -> Self {
-        Steps { passes, policy, planned: HashMap::new() }
+        Steps { passes, policy, training: HashMap::new(), evaluation: HashMap::new() }
     }
 
     /// The step of this problem, planned anew where it lacks a wanted pass.
@@ -103,37 +109,57 @@ impl<B: Ops> Steps<B> {
         problem: &ConvProblem,
         wanted: Wanted,
     ) -> Result<&mut Step<B>> {
-        let passes = &self.passes[..=wanted as usize];
+        let steps = if wanted == Wanted::Output { &mut self.evaluation } else { &mut self.training };
         let last = self.passes[wanted as usize];
-        match self.planned.entry(*problem) {
+        match steps.entry(*problem) {
             Entry::Occupied(entry) if entry.get().planned(last).is_some() => Ok(entry.into_mut()),
             entry => {
                 let policy = self.policy.clone().unwrap_or_else(|| engine.policy().clone());
-                let step = engine.plan_step(problem, passes, &policy)?;
+                let step = match wanted {
+                    Wanted::Output => engine.plan_inference(problem, last, &policy)?,
+                    _ => engine.plan_step(problem, &self.passes[..=wanted as usize], &policy)?,
+                };
                 Ok(entry.insert_entry(step).into_mut())
             }
         }
     }
 
-    /// Runs one pass.
-    pub(crate) fn run(
+    /// Runs the first pass, of a step of training where one has been prepared for.
+    pub(crate) fn forward(
+        &mut self,
+        engine: &mut Engine<B>,
+        mode: Mode,
+        problem: &ConvProblem,
+        operands: Operands<'_, B>,
+    ) -> Result<()> {
+        let learns = mode.trains() && self.training.contains_key(problem);
+        let wanted = if learns { Wanted::Parameters } else { Wanted::Output };
+        let (pass, step) = (self.passes[0], self.prepare(engine, problem, wanted)?);
+        Ok(engine.run_step(step, pass, operands)?)
+    }
+
+    /// Runs another pass of a step of training.
+    pub(crate) fn backward(
         &mut self,
         engine: &mut Engine<B>,
         problem: &ConvProblem,
         pass: Pass,
         operands: Operands<'_, B>,
     ) -> Result<()> {
-        let wanted = [Wanted::Output, Wanted::Parameters, Wanted::Input];
-        let wanted = wanted.into_iter().zip(self.passes).find(|(_, planned)| *planned == pass);
-        let wanted = wanted.map_or(Wanted::Input, |(wanted, _)| wanted);
+        let wanted = if pass == self.passes[1] { Wanted::Parameters } else { Wanted::Input };
         let step = self.prepare(engine, problem, wanted)?;
         Ok(engine.run_step(step, pass, operands)?)
+    }
+
+    /// Forgets what was made of the weights for evaluation.
+    pub(crate) fn weights_changed(&mut self) {
+        self.evaluation.values_mut().for_each(Step::weights_changed);
     }
 
     /// Algorithms planned for this problem, named by the layer's own direction.
     pub(crate) fn algorithms(&self, problem: &ConvProblem) -> Vec<(Pass, &'static str)> {
         let names = [Pass::Forward, Pass::BackwardWeights, Pass::BackwardInput];
-        let step = self.planned.get(problem);
+        let step = self.training.get(problem).or_else(|| self.evaluation.get(problem));
         let named = |(name, pass)| Some((name, step?.planned(pass)?.algorithm()));
         names.into_iter().zip(self.passes).filter_map(named).collect()
     }

@@ -260,7 +260,7 @@ pub(crate) fn measure<B: Ops>(
 mod tests {
     use super::*;
     use backend_cpu::Cpu;
-    use nn::Shape;
+    use nn::{Layer, Shape};
 
     #[test]
     fn the_networks_compose() {
