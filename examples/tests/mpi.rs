@@ -65,8 +65,14 @@ fn ranks_have_the_losses_of_one_process_with_the_same_minibatches() {
     }
     for (ranks, found) in all.iter().enumerate().skip(1) {
         assert_eq!(found.len(), 3);
-        for (found, expected) in found.iter().flatten().zip(all[0].iter().flatten()) {
-            assert!((found - expected).abs() < 2e-3, "{} ranks: {all:?}", ranks + 1);
+        for (found, expected) in found.iter().zip(&all[0]) {
+            let near = |which: usize, most: f64| (found[which] - expected[which]).abs() < most;
+            // Images at the border between two classes may change sides.
+            assert!(
+                near(0, 1e-4) && near(2, 1e-4) && near(1, 0.01) && near(3, 0.02),
+                "{} ranks: {all:?}",
+                ranks + 1
+            );
         }
     }
 }

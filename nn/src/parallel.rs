@@ -3,6 +3,7 @@
 
 #[cfg(feature = "mpi")]
 mod mpi;
+pub mod scaling;
 
 use conv_core::{Backend, Ops};
 
@@ -10,6 +11,7 @@ use crate::{Error, Layer, Parameter, Result, Score, Sequential};
 
 #[cfg(feature = "mpi")]
 pub use mpi::Mpi;
+pub use scaling::Scaling;
 
 /// Values of a bucket: small ones wait for each other, large ones start late.
 const BUCKET: usize = 1 << 18;
