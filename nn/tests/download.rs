@@ -29,7 +29,7 @@ enum Answer {
 }
 
 fn file() -> Vec<u8> {
-    (0..200_000u32).map(|i| (i * i >> 7) as u8).collect()
+    (0..200_000u32).map(|i| (i.wrapping_mul(i) >> 7) as u8).collect()
 }
 
 /// Serves these answers in turn, then no more; the ranges asked for.
