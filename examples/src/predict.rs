@@ -43,7 +43,7 @@ impl Program for Predict {
         let mut engine = self.common.engine(backend)?;
         check_readable("--checkpoint", &self.checkpoint)?;
         let state: State = checkpoint::state(&self.checkpoint)?;
-        let mut trainer = state.load(engine.backend(), &self.checkpoint)?;
+        let mut trainer = state.load(engine.backend(), &self.checkpoint, state.steps)?;
         for path in &self.images {
             let images = state.task.images(path)?;
             for (index, image) in images.chunks_exact(state.task.image.iter().product()).enumerate() {

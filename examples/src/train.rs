@@ -1,8 +1,10 @@
 //! The program `train`: trains a network, and says what it chose and how long every minibatch took.
 
 mod bar;
+mod descent;
 mod flags;
 mod metrics;
+mod model;
 mod ranks;
 mod saves;
 mod sets;
@@ -16,7 +18,7 @@ use std::sync::Arc;
 use conv_core::Ops;
 use nn::data::Dataset;
 use nn::parallel::Ranks;
-use nn::{Sequential, Sgd, Trainer, checkpoint, models};
+use nn::{Trainer, checkpoint};
 
 use crate::{Common, Failure, Program, files, interrupt};
 
@@ -24,8 +26,10 @@ use metrics::Metrics;
 use saves::Saves;
 use training::Training;
 
-pub use flags::{DataName, ModelName, Train};
+pub use descent::{OptimizerName, ScheduleName};
+pub use flags::{DataName, Train};
 pub(crate) use metrics::Line;
+pub use model::ModelName;
 pub(crate) use state::{Settings, State, Task};
 
 impl Program for Train {
@@ -99,42 +103,35 @@ impl Train {
 
     /// The network with its optimizer and how far it has come: at its beginning, or as the checkpoint has it.
     fn trainer<B: Ops>(&self, backend: &B, images: &Dataset) -> Result<(Trainer<B>, State), Failure> {
-        let task = Task::new(self, images);
+        let task = Task::new(self, images)?;
         let Some(path) = &self.resume else {
             let state = State::new(task, self.settings(Settings::DEFAULT)?);
-            return Ok((state.trainer(backend)?, state));
+            return Ok((state.trainer(backend, self.steps(&state, images))?, state));
         };
         let state: State = checkpoint::state(path)?;
         let settings = self.settings(state.settings)?;
         let state = state.resumed(&task, settings)?;
-        Ok((state.load(backend, path)?, state))
+        Ok((state.load(backend, path, self.steps(&state, images))?, state))
+    }
+
+    /// Minibatches of all epochs.
+    fn steps(&self, state: &State, images: &Dataset) -> u64 {
+        let (count, batch) = (images.count().max(1), state.settings.batch);
+        self.epochs.saturating_mul(count.div_ceil(batch.min(count)) as u64)
     }
 }
 
 impl State {
-    /// The network and its optimizer, untrained.
-    fn trainer<B: Ops>(&self, backend: &B) -> Result<Trainer<B>, Failure> {
-        let Settings { lr, momentum, seed, .. } = self.settings;
-        let mut trainer = Trainer::new(self.task.network(backend, seed)?, Sgd::new(lr, momentum, 0.0)?);
-        trainer.prepare_optimizer(backend)?;
-        Ok(trainer)
+    /// The network and its optimizer, untrained, for so many minibatches.
+    fn trainer<B: Ops>(&self, backend: &B, steps: u64) -> Result<Trainer<B>, Failure> {
+        self.settings.trainer(backend, self.task.network(backend, self.settings.seed)?, steps)
     }
 
     /// The same as the checkpoint has them, whose state this is.
-    pub(crate) fn load<B: Ops>(&self, backend: &B, path: &Path) -> Result<Trainer<B>, Failure> {
-        let mut trainer = self.trainer(backend)?;
+    pub(crate) fn load<B: Ops>(&self, backend: &B, path: &Path, steps: u64) -> Result<Trainer<B>, Failure> {
+        let mut trainer = self.trainer(backend, steps)?;
         let _: State = checkpoint::load(path, backend, trainer.network_mut())?;
         trainer.set_steps(self.steps);
         Ok(trainer)
-    }
-}
-
-impl Task {
-    /// The network, untrained.
-    fn network<B: Ops>(&self, backend: &B, seed: u64) -> Result<Sequential<B>, Failure> {
-        let (channels, classes) = (self.image[0], self.classes.len());
-        match self.model {
-            ModelName::Lenet => Ok(models::lenet(backend, channels, classes, seed)?),
-        }
     }
 }

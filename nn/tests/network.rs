@@ -108,8 +108,8 @@ fn no_step_but_the_first_of_its_shape_allocates() {
     let mut engine = engine();
     let mut trainer = Trainer::new(small(&engine, 5), Sgd::new(0.1, 0.0, 0.0).unwrap());
     let mut made = Vec::new();
-    for (batch, training) in [(4, true), (3, true), (5, false), (4, true), (3, true), (5, false), (4, false)]
-    {
+    let rounds = [(4, true), (3, true), (5, false), (4, false)];
+    for (batch, training) in rounds.into_iter().chain(rounds) {
         let (input, labels) = (shape(&[batch, 2, 6, 6]), vec![1; batch]);
         let x = values(input.elements(), 1);
         let before = engine.backend().allocations();
@@ -117,8 +117,8 @@ fn no_step_but_the_first_of_its_shape_allocates() {
         step(&mut trainer, &mut engine, &input, &x, &labels).unwrap();
         made.push(engine.backend().allocations() - before);
     }
-    assert!(made[..3].iter().all(|made| *made > 0), "{made:?}");
-    assert_eq!(made[3..], [0; 4]);
+    assert!(made[..4].iter().all(|made| *made > 0), "{made:?}");
+    assert_eq!(made[4..], [0; 4]);
     assert!(made[2] < made[0], "evaluation keeps no gradients: {made:?}");
 }
 

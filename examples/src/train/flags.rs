@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use super::descent;
+use super::model::ModelName;
 use super::state::Settings;
 use crate::failure::expected;
 use crate::{Common, Failure};
@@ -28,14 +30,6 @@ pub enum DataName {
     Folder,
     /// Random images with random labels, for timing.
     Fake,
-}
-
-/// Which network to train.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ModelName {
-    /// Two convolutions and three linear layers on images of 32 × 32.
-    Lenet,
 }
 
 impl DataName {
@@ -84,6 +78,10 @@ pub struct Train {
     #[arg(long, value_enum, default_value_t = ModelName::Lenet)]
     pub(super) model: ModelName,
 
+    /// Points of a side of the network's kernels (report, large-kernel) [default: 8, 13].
+    #[arg(long, value_name = "N")]
+    pub(super) kernel: Option<usize>,
+
     /// Passes over the data, all together: a resumed run does the rest.
     #[arg(long, value_name = "N", default_value_t = 15)]
     pub(super) epochs: u64,
@@ -92,13 +90,16 @@ pub struct Train {
     #[arg(long, value_name = "N")]
     pub(super) batch: Option<usize>,
 
-    /// Learning rate [default: 0.01].
+    /// Learning rate [default: 0.01, or 0.001 with adam and adamw].
     #[arg(long, value_name = "RATE")]
     pub(super) lr: Option<f32>,
 
     /// Share of the last step's direction that is kept [default: 0.9].
     #[arg(long, value_name = "SHARE")]
     pub(super) momentum: Option<f32>,
+
+    #[command(flatten)]
+    pub(super) descent: descent::Flags,
 
     /// Decides the first weights, the order of the images and how they are varied [default: 1].
     #[arg(long, value_name = "N")]
@@ -142,8 +143,9 @@ impl Train {
     pub(super) fn settings(&self, otherwise: Settings) -> Result<Settings, Failure> {
         let settings = Settings {
             batch: self.batch.unwrap_or(otherwise.batch),
-            lr: self.lr.unwrap_or(otherwise.lr),
+            lr: self.lr.or(self.descent.rate()).unwrap_or(otherwise.lr),
             momentum: self.momentum.unwrap_or(otherwise.momentum),
+            descent: self.descent.descent(otherwise.descent),
             seed: self.seed.unwrap_or(otherwise.seed),
             crop: self.crop.unwrap_or(otherwise.crop),
             flip: self.flip.unwrap_or(otherwise.flip),

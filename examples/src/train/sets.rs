@@ -24,7 +24,8 @@ pub(super) fn load(flags: &Train) -> Result<(Dataset, Dataset), Failure> {
         return match flags.data {
             DataName::Digits => Ok(data::digits()?),
             _ => {
-                let images = |count, seed| data::random(count, 3, &[side, side], 10, seed);
+                let (sizes, classes) = flags.model.random_images(side);
+                let images = |count, seed| data::random(count, sizes[0], &sizes[1..], classes, seed);
                 Ok((images(FAKE.0, 1)?, images(FAKE.1, 2)?))
             }
         };
