@@ -122,7 +122,7 @@ impl Cifar {
     fn binary(&self, bytes: &[u8]) -> Result<(Vec<u8>, Vec<usize>), String> {
         let record = self.labels + BYTES;
         let found = bytes.len();
-        if found == 0 || found % record != 0 {
+        if found == 0 || !found.is_multiple_of(record) {
             return Err(format!("expected whole records of {record} bytes, found {found} bytes"));
         }
         let (mut pixels, mut labels) = (Vec::with_capacity(found), Vec::new());

@@ -1,5 +1,7 @@
 //! Files in the published formats, made small.
 
+#![allow(unreachable_pub, reason = "a test program has no other users")]
+
 use std::fs;
 use std::io::Write;
 use std::path::Path;
