@@ -4,6 +4,8 @@ use std::fmt;
 
 use nn::data::DataError;
 
+use crate::interrupt;
+
 /// Most lines a message has, and most characters a line of it.
 const LARGEST: (usize, usize) = (8, 240);
 
@@ -16,6 +18,8 @@ pub enum Failure {
     Refused(String),
     /// A result that a check found wrong: exit code 1.
     Wrong(String),
+    /// The user wanted the program to end: exit code 130.
+    Interrupted(String),
 }
 
 impl Failure {
@@ -25,6 +29,7 @@ impl Failure {
             Failure::Bad(_) => 2,
             Failure::Refused(_) => 3,
             Failure::Wrong(_) => 1,
+            Failure::Interrupted(_) => interrupt::CODE,
         }
     }
 }
@@ -41,7 +46,10 @@ pub(crate) fn expected(
 impl fmt::Display for Failure {
     /// The message, cut to at most 8 lines of at most 240 characters.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Failure::Bad(message) | Failure::Refused(message) | Failure::Wrong(message)) = self;
+        let (Failure::Bad(message)
+        | Failure::Refused(message)
+        | Failure::Wrong(message)
+        | Failure::Interrupted(message)) = self;
         for (index, line) in message.trim().lines().take(LARGEST.0).enumerate() {
             let end = if index == 0 { "" } else { "\n" };
             match line.char_indices().nth(LARGEST.1) {
@@ -72,6 +80,7 @@ impl From<nn::Error> for Failure {
         }
         match cause {
             nn::Error::Conv(conv_core::Error::Refused { .. }) => Failure::Refused(error.to_string()),
+            nn::Error::NotFinite { .. } => Failure::Wrong(error.to_string()),
             _ => Failure::Bad(error.to_string()),
         }
     }

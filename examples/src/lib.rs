@@ -1,4 +1,4 @@
-//! What the programs `train`, `convolve` and `explain` are made of, and `cargo xtask bench` beside them.
+//! What the programs `train`, `predict`, `plot`, `convolve` and `explain` are made of, and `cargo xtask bench` beside them.
 //!
 //! Each program is a [`Program`]: its flags, and what it does on a backend. [`main`] runs one as a process,
 //! [`start`] inside another, for tests.
@@ -11,9 +11,13 @@ mod dispatch;
 pub mod explain;
 mod failure;
 pub mod files;
+mod interrupt;
 mod npy;
 mod picture;
+pub mod plot;
+pub mod predict;
 mod program;
+mod progress;
 mod tensor;
 pub mod train;
 

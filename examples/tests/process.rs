@@ -74,7 +74,7 @@ fn a_file_of_the_cache_that_cannot_be_used_is_a_warning() {
 
 #[test]
 fn help_is_on_stdout_and_bad_flags_are_on_stderr() {
-    for name in ["convolve", "explain", "train"] {
+    for name in ["convolve", "explain", "plot", "predict", "train"] {
         let (code, out, err) = run(name, &["--help"]);
         assert!(code == Some(0) && out.contains("--backend") && err.is_empty(), "{name}: {out} {err}");
         for words in [["--threads", "0"], ["--backend", "abacus"], ["--no-such-flag", "x"]] {

@@ -74,6 +74,86 @@ fn metrics_are_lines_of_json_that_a_resumed_run_adds_to() {
     }
 }
 
+/// A folder in CIFAR-10's published form: images of class `c` are bright in channel `c % 3`.
+fn cifar10(folder: &Folder) -> String {
+    let record = |class: u8| -> Vec<u8> {
+        let pixel = |i: usize| if i / 1024 == usize::from(class % 3) { 200 } else { (i % 50) as u8 };
+        [class].into_iter().chain((0..3072).map(pixel)).collect()
+    };
+    let records: Vec<u8> = (0..12).flat_map(|class| record(class % 3)).collect();
+    let names = (1..=5).map(|batch| format!("data_batch_{batch}.bin"));
+    for name in names.chain(["test_batch.bin".into()]) {
+        fs::write(folder.file(&name), &records).unwrap();
+    }
+    folder.path().to_str().unwrap().into()
+}
+
+#[test]
+fn a_folder_in_cifar10s_form_is_learnt_with_crops_and_flips() {
+    let folder = Folder::new();
+    let dir = cifar10(&folder);
+    let words =
+        ["--data", "cifar10", "--data-dir", &dir, "--batch", "12", "--epochs", "8", "--crop", "2", "--flip"];
+    let text = train(&words);
+    assert!(text.contains("cifar10: 60 images to train, 12 to test") && text.contains("62,006"), "{text}");
+    assert_eq!(text.lines().last(), Some("test accuracy: 100.0 %"), "{text}");
+    assert_eq!(train(&[&words[..], &["--workers", "3"]].concat()).lines().last(), text.lines().last());
+}
+
+#[test]
+fn the_last_and_the_best_checkpoint_are_kept() {
+    let folder = Folder::new();
+    let (file, metrics) = (folder.file("a.safetensors"), folder.file("metrics"));
+    let text = train(&["--data", "fake", "--epochs", "4", "--save", &file, "--metrics", &metrics]);
+    let state = |name: &str| {
+        let bytes = fs::read(folder.file(name)).unwrap();
+        let header = &bytes[8..8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize];
+        let header: Value = serde_json::from_slice(header).unwrap();
+        serde_json::from_str::<Value>(header["__metadata__"]["state"].as_str().unwrap()).unwrap()
+    };
+    let lines = fs::read_to_string(&metrics).unwrap();
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let accuracies: Vec<f64> = lines.iter().map(|line| line["test_accuracy"].as_f64().unwrap()).collect();
+    let best = accuracies.iter().copied().fold(0.0, f64::max);
+    let epoch = 1 + accuracies.iter().position(|accuracy| *accuracy == best).unwrap();
+    assert_eq!(
+        (state("a.safetensors")["epochs"].as_u64(), state("a.safetensors")["best"].as_f64()),
+        (Some(4), Some(best))
+    );
+    assert_eq!(state("a.best.safetensors")["epochs"], epoch, "{text}");
+}
+
+#[test]
+fn a_loss_that_is_no_number_names_its_beginning_and_leaves_the_checkpoint() {
+    let folder = Folder::new();
+    let file = folder.file("a.safetensors");
+    train(&["--data", "fake", "--epochs", "1", "--save", &file]);
+    let words = ["--data", "fake", "--epochs", "9", "--lr", "1e30", "--resume", &file, "--save", &file];
+    let (code, message) = failure::<Train>(&words);
+    assert_eq!(code, 1, "{message}");
+    assert!(message.starts_with("the loss is not finite; the first values that are not: "), "{message}");
+    assert!(message.contains(" layer ") && message.ends_with("(conv2d)"), "{message}");
+    let text = train(&["--data", "fake", "--epochs", "2", "--lr", "0.01", "--resume", &file]);
+    assert!(text.contains("epoch 2/2"), "{text}");
+}
+
+#[test]
+fn metrics_beyond_the_checkpoint_are_dropped() {
+    let folder = Folder::new();
+    let (file, metrics) = (folder.file("model"), folder.file("metrics"));
+    let words = ["--data", "fake", "--batch", "100", "--save", &file, "--metrics", &metrics];
+    train(&[&words, ["--epochs", "1"].as_slice()].concat());
+    let line = fs::read_to_string(&metrics).unwrap();
+    // As a run leaves it that was killed before its second checkpoint was written.
+    let beyond = line.replace("\"epoch\":1", "\"epoch\":2");
+    fs::write(&metrics, format!("{line}{beyond}{}", &line[..20])).unwrap();
+    train(&[&words, ["--epochs", "2", "--resume", &file].as_slice()].concat());
+    let text = fs::read_to_string(&metrics).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.iter().map(|line| line["epoch"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2]);
+    assert!(text.starts_with(&line) && !text.contains(&beyond));
+}
+
 #[test]
 fn bad_input_is_found_before_training() {
     let folder = Folder::new();
@@ -83,7 +163,7 @@ fn bad_input_is_found_before_training() {
     train(&["--epochs", "1", "--save", &other, "--batch", "500"]);
     let here = folder.path().to_str().unwrap();
     let before = folder.names();
-    let cases: [(&[&str], &str); 17] = [
+    let cases: [(&[&str], &str); 20] = [
         (&["--algorithm", "nonsense"], "unknown algorithm \"nonsense\""),
         (&["--backend", "cuda"], "backend cuda: "),
         (&["--threads", "0"], "--threads"),
@@ -93,14 +173,21 @@ fn bad_input_is_found_before_training() {
         (&["--lr", "nan"], "learning rate: expected a finite number above 0, found NaN"),
         (&["--momentum", "1"], "momentum: expected at least 0 and below 1, found 1"),
         (&["--data", "cifar10"], "--data cifar10 needs --data-dir DIR, found none"),
-        (&["--data-dir", here], "--data-dir goes with --data cifar10 only"),
-        (&["--data", "cifar10", "--data-dir", here], "data_batch_1.bin: No such file"),
+        (&["--data-dir", here], "--data-dir: expected data in files, found --data digits"),
+        (&["--data", "cifar10", "--data-dir", here], "expected a folder with data_batch_1.bin"),
+        (&["--download"], "--download: expected published data, found --data digits"),
+        (&["--image-size", "32"], "--image-size: expected --data folder or fake, found --data digits"),
+        (&["--save-every", "3"], "--save <FILE>"),
         (&["--save", &none], "expected an existing folder"),
         (&["--save", here], "expected a file name, found a folder"),
         (&["--metrics", &none], "expected an existing folder"),
         (&["--resume", &none], "No such file"),
         (&["--resume", &garbage, "--metrics", &metrics], "checkpoint "),
-        (&["--resume", &other, "--data", "fake"], ""),
+        (
+            &["--resume", &other, "--data", "fake"],
+            "--resume: expected lenet on digits, 10 classes of images [1, 32, 32] as in the checkpoint, found \
+             lenet on fake, 10 classes of images [3, 32, 32]",
+        ),
     ];
     for (words, expected) in cases {
         let (code, message) = failure::<Train>(words);

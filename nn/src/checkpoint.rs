@@ -73,6 +73,16 @@ pub fn load<B: Ops, S: DeserializeOwned>(
     Ok(state)
 }
 
+/// The program's state in a file that [`save`] wrote, for making the network that [`load`] fills.
+///
+/// # Errors
+/// [`Error::Checkpoint`] where the file cannot be read, or has no such state.
+pub fn state<S: DeserializeOwned>(path: impl AsRef<Path>) -> Result<S> {
+    let path = path.as_ref();
+    let bytes = std::fs::read(path).map_err(|error| error.to_string());
+    bytes.and_then(|bytes| state_of(&bytes)).map_err(|reason| failure(path, reason))
+}
+
 pub(crate) fn failure(path: &Path, reason: String) -> Error {
     Error::Checkpoint { path: path.to_owned(), reason }
 }
@@ -131,10 +141,15 @@ fn read<S: DeserializeOwned>(
     if let Some(name) = file.names().into_iter().filter(|name| !known(name)).min() {
         return Err(format!("tensor {:?} is not of this network", conv_core::shorten(name)));
     }
-    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|error| error.to_string())?;
+    Ok((values, state_of(&bytes)?))
+}
+
+/// The state in a file's bytes.
+fn state_of<S: DeserializeOwned>(bytes: &[u8]) -> std::result::Result<S, String> {
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| error.to_string())?;
     let state = header.metadata().as_ref().and_then(|metadata| metadata.get(STATE));
     let state = state.ok_or_else(|| format!("expected {STATE:?} in its metadata, found none"))?;
-    Ok((values, serde_json::from_str(state).map_err(|error| format!("{STATE}: {error}"))?))
+    serde_json::from_str(state).map_err(|error| format!("{STATE}: {error}"))
 }
 
 /// The whole file, unless it is longer than one of these tensors can be.

@@ -47,6 +47,15 @@ pub enum Error {
         /// Classes there are.
         classes: usize,
     },
+    /// A loss that is no number any more.
+    #[error("the loss is not finite; the first values that are not: {what}")]
+    NotFinite {
+        /// Where it began: the images, a parameter or a layer's output.
+        what: String,
+    },
+    /// Other processes of a training that cannot be reached.
+    #[error("ranks: {0}")]
+    Ranks(String),
     /// A checkpoint that cannot be written or read.
     #[error("checkpoint {}: {reason}", .path.display())]
     Checkpoint {

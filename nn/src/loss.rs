@@ -7,6 +7,7 @@ use std::ops::AddAssign;
 use conv_core::Ops;
 use conv_core::algorithm::check_len;
 use conv_core::ops::CrossEntropy as Rows;
+use serde::{Deserialize, Serialize};
 
 use crate::error::argument;
 use crate::{Error, Result, Shape};
@@ -15,7 +16,7 @@ use crate::{Error, Result, Shape};
 const MAX_CLASSES: usize = 1 << 24;
 
 /// Losses and hits of a number of images; scores add up.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Score {
     /// Images.
     pub count: usize,

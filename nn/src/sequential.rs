@@ -14,8 +14,8 @@ use crate::{Backward, Error, Layer, Mode, Parameter, Result, Row, Shape, Summary
 /// The tensors in between are kept for every shape of input met, so that no step but the first of its shape
 /// allocates any.
 pub struct Sequential<B: Ops> {
-    layers: Vec<Box<dyn Layer<B>>>,
-    tapes: HashMap<Shape, Tape<B>>,
+    pub(crate) layers: Vec<Box<dyn Layer<B>>>,
+    pub(crate) tapes: HashMap<Shape, Tape<B>>,
     predictions: HashMap<Shape, B::Buffer>,
 }
 
@@ -74,6 +74,39 @@ impl<B: Ops> Sequential<B> {
     /// As [`Layer::output_shape`].
     pub fn summary(&self, input: &Shape) -> Result<Summary> {
         Ok(Summary { rows: self.rows(input)? })
+    }
+
+    /// [`Layer::backward`] that calls `done` after each layer, last to first, when its gradients are known.
+    pub(crate) fn backward_each(
+        &mut self,
+        engine: &mut Engine<B>,
+        shape: &Shape,
+        mut tensors: Backward<'_, B>,
+        mut done: impl FnMut(&B, &dyn Layer<B>) -> Result<()>,
+    ) -> Result<()> {
+        let wanted = if tensors.grad_input.is_some() { Wanted::Input } else { Wanted::Parameters };
+        let first = if wanted == Wanted::Input { 0 } else { self.first_learning() };
+        let tape = self.tapes.get_mut(shape).filter(|tape| tape.wanted >= wanted && tape.fresh);
+        let tape = tape.ok_or_else(|| no_forward(shape))?;
+        tape.fresh = false;
+        if let (0, Some(grad_input)) = (tape.last(), &mut tensors.grad_input) {
+            engine.backend().axpby(1.0, tensors.grad_output, 0.0, grad_input)?;
+        }
+        for (index, layer) in self.layers.iter_mut().enumerate().skip(first).rev() {
+            if !layer.is_view() {
+                let (shape, tensors) = tape.backward(index, &mut tensors);
+                let grad_input = tensors.grad_input.filter(|_| index > first || wanted == Wanted::Input);
+                let ran = layer.backward(engine, shape, Backward { grad_input, ..tensors });
+                ran.map_err(|source| within(index, layer.name(), source))?;
+                done(engine.backend(), &**layer)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The layers in the order of [`Sequential::backward_each`].
+    pub(crate) fn layers_from_last(&mut self) -> impl Iterator<Item = &mut Box<dyn Layer<B>>> {
+        self.layers.iter_mut().rev()
     }
 
     /// The first layer that learns: no gradient is needed by its input.
@@ -153,29 +186,8 @@ impl<B: Ops> Layer<B> for Sequential<B> {
     }
 
     /// Layers before the first that learns are left out where nobody needs the gradient by the input.
-    fn backward(
-        &mut self,
-        engine: &mut Engine<B>,
-        shape: &Shape,
-        mut tensors: Backward<'_, B>,
-    ) -> Result<()> {
-        let wanted = if tensors.grad_input.is_some() { Wanted::Input } else { Wanted::Parameters };
-        let first = if wanted == Wanted::Input { 0 } else { self.first_learning() };
-        let tape = self.tapes.get_mut(shape).filter(|tape| tape.wanted >= wanted && tape.fresh);
-        let tape = tape.ok_or_else(|| no_forward(shape))?;
-        tape.fresh = false;
-        if let (0, Some(grad_input)) = (tape.last(), &mut tensors.grad_input) {
-            engine.backend().axpby(1.0, tensors.grad_output, 0.0, grad_input)?;
-        }
-        for (index, layer) in self.layers.iter_mut().enumerate().skip(first).rev() {
-            if !layer.is_view() {
-                let (shape, tensors) = tape.backward(index, &mut tensors);
-                let grad_input = tensors.grad_input.filter(|_| index > first || wanted == Wanted::Input);
-                let done = layer.backward(engine, shape, Backward { grad_input, ..tensors });
-                done.map_err(|source| within(index, layer.name(), source))?;
-            }
-        }
-        Ok(())
+    fn backward(&mut self, engine: &mut Engine<B>, shape: &Shape, tensors: Backward<'_, B>) -> Result<()> {
+        self.backward_each(engine, shape, tensors, |_, _| Ok(()))
     }
 
     fn parameters(&self) -> Vec<&Parameter<B>> {

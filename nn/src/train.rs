@@ -8,7 +8,9 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
+use crate::data::Batch as Minibatch;
 use crate::error::argument;
+use crate::parallel::{Buckets, Ranks};
 use crate::{
     Backward, CrossEntropy, Layer, Mode, Optimizer, Result, Schedule, Score, Sequential, Shape, Update,
     Wanted,
@@ -94,8 +96,8 @@ impl<B: Ops> Trainer<B> {
     /// `images` are the dense values of `shape`, `labels` one class an image.
     ///
     /// # Errors
-    /// [`crate::Error::Layer`] for images that the network does not take, and as [`CrossEntropy::evaluate`]; the
-    /// parameters are then as before.
+    /// [`crate::Error::Layer`] for images that the network does not take, [`crate::Error::NotFinite`] for a loss
+    /// that is no number, and as [`CrossEntropy::evaluate`]; the parameters are then as before.
     pub fn step(
         &mut self,
         engine: &mut Engine<B>,
@@ -103,12 +105,46 @@ impl<B: Ops> Trainer<B> {
         images: &[f32],
         labels: &[usize],
     ) -> Result<Score> {
-        let score = self.gradients(engine, shape, images, labels)?;
+        let score = self.gradients(engine, shape, images, labels, |_, _| Ok(()))?;
+        self.descend(engine)?;
+        Ok(score)
+    }
+
+    /// One step on a minibatch that several ranks share, `share` being this rank's images where it has any. All
+    /// ranks take the step together, and end with the same parameters; the score is that of the whole minibatch.
+    ///
+    /// # Errors
+    /// As [`Trainer::step`], and as [`Ranks::begin_sum`].
+    pub fn step_shared(
+        &mut self,
+        engine: &mut Engine<B>,
+        ranks: &mut dyn Ranks,
+        share: Option<&Minibatch>,
+    ) -> Result<Score> {
+        let mut buckets = Buckets::new(ranks, share.map_or(0, |share| share.labels.len()));
+        let score = match share {
+            Some(Minibatch { shape, images, labels }) => {
+                self.gradients(engine, shape, images, labels, |backend, layer| buckets.add(backend, layer))?
+            }
+            None => {
+                for layer in self.network.layers_from_last() {
+                    buckets.add(engine.backend(), &**layer)?;
+                }
+                Score::default()
+            }
+        };
+        let score = buckets.finish(engine.backend(), &mut self.network, score)?;
+        self.descend(engine)?;
+        Ok(score)
+    }
+
+    /// Moves the parameters by their gradients.
+    fn descend(&mut self, engine: &mut Engine<B>) -> Result<()> {
         let (step, rate) = (self.steps, self.schedule.factor(self.steps));
         let update = Update { step, rate, scale: self.clipping(engine.backend())? };
         self.optimizer.step(engine, &mut self.network, update)?;
         self.steps += 1;
-        Ok(score)
+        Ok(())
     }
 
     /// The factor that keeps the gradients' norm within bounds, in PyTorch's form.
@@ -121,13 +157,14 @@ impl<B: Ops> Trainer<B> {
         Ok((most / (squares.sqrt() + 1e-6)).min(1.0) as f32)
     }
 
-    /// Forward, loss, backward.
+    /// Forward, loss, backward; `done` hears of each layer whose gradients are known.
     fn gradients(
         &mut self,
         engine: &mut Engine<B>,
         shape: &Shape,
         images: &[f32],
         labels: &[usize],
+        done: impl FnMut(&B, &dyn Layer<B>) -> Result<()>,
     ) -> Result<Score> {
         self.network.prepare(engine, shape, Wanted::Parameters)?;
         let Batch { output_shape, input, output } =
@@ -135,8 +172,11 @@ impl<B: Ops> Trainer<B> {
         CrossEntropy::<B>::check(output_shape, labels)?;
         self.network.forward(engine, Mode::Training { step: self.steps }, shape, input, output)?;
         let (score, grad_output) = self.loss.evaluate(engine.backend(), output_shape, output, labels)?;
+        if !score.loss().is_finite() {
+            return Err(self.network.not_finite(engine, shape, input, output)?);
+        }
         let tensors = Backward { input, output, grad_output, grad_input: None };
-        self.network.backward(engine, shape, tensors)?;
+        self.network.backward_each(engine, shape, tensors, done)?;
         Ok(score)
     }
 

@@ -12,7 +12,7 @@ pub(crate) mod turns;
 
 use std::cell::RefCell;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use conv_core::algorithm::find;
 use conv_core::{Engine, Ops, Policy};
@@ -25,6 +25,8 @@ use measure::{Cell, Measured};
 use net::NetName;
 use peer::PeerName;
 use rows::{About, Row};
+
+use crate::report;
 
 /// Times convolutions and prints, per problem and pass, the pick, the best and the peer.
 #[derive(Clone, Debug, clap::Parser)]
@@ -73,6 +75,10 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
 
+    /// Where a page with the charts of all measurements in the CSV's folder goes, as `report` draws them.
+    #[arg(long, value_name = "FILE", requires = "csv")]
+    page: Option<PathBuf>,
+
     #[command(flatten)]
     common: Common,
 }
@@ -86,6 +92,9 @@ impl Program for Bench {
         let settings = self.settings(&backend)?;
         if let Some(csv) = &self.csv {
             check_writable("--csv", csv)?;
+        }
+        if let Some(page) = &self.page {
+            check_writable("--page", page)?;
         }
         let cells = match self.net {
             None => cells(&lists(&self.shapes, &self.problem, self.max_batch)?, &works(&self.pass)),
@@ -140,6 +149,10 @@ impl Found<'_> {
     fn finish(self, choose: bool) -> Result<(), Failure> {
         self.bar.finish_and_clear();
         summary::print(self.out, &self.all, choose)?;
+        if let (Some(page), Some(csv)) = (&self.bench.page, &self.bench.csv) {
+            let folder = csv.parent().filter(|folder| !folder.as_os_str().is_empty());
+            report::write(folder.unwrap_or(Path::new(".")), page)?;
+        }
         let wrong: Vec<String> = self.all.iter().flat_map(|measured| measured.wrong.clone()).collect();
         if wrong.is_empty() { Ok(()) } else { Err(Failure::Wrong(wrong.join("\n"))) }
     }

@@ -17,7 +17,7 @@ mod sweep;
 mod tests;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use examples::Failure;
 use examples::files::{check_writable, write_whole};
@@ -34,22 +34,30 @@ pub(crate) struct Report {
     output: PathBuf,
 }
 
-/// Reads everything, then writes both files; on bad measurements neither.
+/// Does what the flags say.
+///
+/// # Errors
+/// As [`write`].
+pub(crate) fn run(report: &Report) -> Result<(), Failure> {
+    write(&report.results, &report.output)
+}
+
+/// Reads all measurements in a folder, then writes the page and the picture beside it; on bad measurements neither.
 ///
 /// # Errors
 /// The first file that is not as expected, or why a file cannot be written.
-pub(crate) fn run(report: &Report) -> Result<(), Failure> {
+pub(crate) fn write(results: &Path, page: &Path) -> Result<(), Failure> {
     let bad = |error: anyhow::Error| Failure::Bad(format!("{error:#}"));
-    let sources = read::sources(&report.results).map_err(bad)?;
-    let picture = report.output.with_file_name("speedup.svg");
+    let sources = read::sources(results).map_err(bad)?;
+    let picture = page.with_file_name("speedup.svg");
     let files = [
-        (&report.output, page::render(&sources).map_err(bad)?),
+        (page, page::render(&sources).map_err(bad)?),
         (&picture, speedup::standalone(&sources).map_err(bad)?),
     ];
     files.iter().try_for_each(|(path, _)| check_writable("--output", path))?;
     for (path, text) in &files {
         write_whole("--output", path, |to| to.write_all(text.as_bytes()).map_err(|error| error.to_string()))?;
     }
-    println!("wrote {} and {}", report.output.display(), picture.display());
+    println!("wrote {} and {}", page.display(), picture.display());
     Ok(())
 }

@@ -1,99 +1,189 @@
-//! A training under way: epochs of minibatches, checkpoints, the progress bar.
+//! A training under way: epochs of minibatches, scores, checkpoints.
 
-use std::io::{IsTerminal, Write, stderr, stdout};
-use std::path::PathBuf;
-use std::time::Instant;
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use conv_core::{Engine, Ops};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use nn::data::Dataset;
-use nn::{Layer, Score, Shape, Statistics, Trainer, Wanted, checkpoint, shuffled};
+use indicatif::ProgressBar;
+use nn::data::{Augment, Batch, Batches, Dataset, Epoch};
+use nn::parallel::{Ranks, broadcast, share, sum_score};
+use nn::{Layer, Score, Statistics, Trainer, Wanted, shuffled};
 
-use super::metrics::Metrics;
-use super::state::State;
-use crate::Failure;
+use super::metrics::{Line, Metrics};
+use super::saves::Saves;
+use super::{State, bar};
+use crate::{Failure, interrupt};
 
 /// Everything that training needs.
-pub(super) struct Training<B: Ops> {
+pub(super) struct Training<'a, B: Ops> {
     pub(super) engine: Engine<B>,
     pub(super) trainer: Trainer<B>,
-    pub(super) train: Dataset,
-    pub(super) test: Dataset,
+    pub(super) train: Arc<Dataset>,
+    pub(super) test: Arc<Dataset>,
     pub(super) state: State,
-    /// Where checkpoints go.
-    pub(super) save: Option<PathBuf>,
+    pub(super) saves: Saves,
+    /// Threads that make minibatches.
+    pub(super) workers: usize,
+    /// The processes that take each step together; the first of them speaks and saves.
+    pub(super) ranks: Option<&'a mut dyn Ranks>,
 }
 
-impl<B: Ops> Training<B> {
+impl<B: Ops> Training<'_, B> {
     /// Chooses and builds for all shapes of minibatch that will come, and prints what was chosen.
     pub(super) fn prepare(&mut self, out: &mut dyn Write) -> Result<(), Failure> {
-        let (count, batch) = (self.train.count(), self.batch());
-        let shape = self.train.shape().with_batch(batch)?;
-        for batch in [batch, count % batch].into_iter().filter(|batch| *batch > 0) {
-            let shape = self.train.shape().with_batch(batch)?;
+        let shares = self.shares(&(0..self.train.count()).collect::<Vec<_>>());
+        let lengths: BTreeSet<usize> = shares.iter().map(Vec::len).filter(|len| *len > 0).collect();
+        for len in &lengths {
+            let shape = self.train.shape().with_batch(*len)?;
             self.trainer.network_mut().prepare(&mut self.engine, &shape, Wanted::Parameters)?;
         }
-        let (data, seed) = (format!("{:?}", self.state.data).to_lowercase(), self.state.settings.seed);
-        let tests = self.test.count();
-        writeln!(out, "{data}: {count} images to train, {tests} to test, batch {batch}, seed {seed}")?;
+        let (data, seed, batch) = (self.state.task.data.name(), self.state.settings.seed, self.batch());
+        let (count, tests) = (self.train.count(), self.test.count());
+        let together = match &self.ranks {
+            Some(ranks) => format!(", {} processes", ranks.size()),
+            None => String::new(),
+        };
+        writeln!(
+            out,
+            "{data}: {count} images to train, {tests} to test, batch {batch}, seed {seed}{together}"
+        )?;
+        let shape = self.train.shape().with_batch(lengths.last().copied().unwrap_or(batch))?;
         writeln!(out, "{}", self.trainer.network().summary(&shape)?)?;
         Ok(())
     }
 
-    /// Trains until `epochs` epochs are done, with a checkpoint after each.
+    /// Trains until `epochs` epochs are done, with a checkpoint at the start and after each; the last test score.
     pub(super) fn run(
         &mut self,
         epochs: u64,
         mut metrics: Metrics,
         out: &mut dyn Write,
-    ) -> Result<(), Failure> {
+    ) -> Result<Score, Failure> {
         let steps = self.train.count().div_ceil(self.batch()) as u64;
-        let bar = progress_bar((epochs - self.state.epochs).saturating_mul(steps));
+        let done = self.state.epochs.saturating_mul(steps) + self.state.minibatches as u64;
+        let bar = bar::new(epochs.saturating_mul(steps), done);
+        let mut test = Score::default();
+        self.share_network()?;
+        self.save()?;
         while self.state.epochs < epochs {
-            let (score, times) = self.epoch(&bar)?;
-            self.state.epochs += 1;
-            self.state.steps = self.trainer.steps();
-            let epoch = self.state.epochs;
-            metrics.add(epoch, &score, &times)?;
-            if let Some(path) = &self.save {
-                checkpoint::save(path, self.engine.backend(), self.trainer.network(), &self.state)?;
-            }
-            let (loss, accuracy) = (score.loss(), 100.0 * score.accuracy());
-            bar.suspend(|| {
-                writeln!(out, "epoch {epoch}/{epochs}: loss {loss:.4}, accuracy {accuracy:.1} %, {times}")
-            })?;
+            let (line, score) = self.epoch(&bar)?;
+            test = score;
+            metrics.add(&line)?;
+            self.keep(line.test_accuracy)?;
+            bar.suspend(|| writeln!(out, "{}", told(&line, epochs)))?;
         }
         bar.finish_and_clear();
-        Ok(())
+        Ok(test)
     }
 
-    /// One pass over the training set, in an order that seed and epoch decide.
-    fn epoch(&mut self, bar: &ProgressBar) -> Result<(Score, Statistics), Failure> {
-        let order = shuffled(self.train.count(), self.state.settings.seed, self.state.epochs);
-        let (mut total, mut times) = (Score::default(), Vec::new());
-        let (mut images, mut labels) = (Vec::new(), Vec::new());
-        for indices in order.chunks(self.batch()) {
-            let start = Instant::now();
-            let shape = gather(&self.train, indices, &mut images, &mut labels)?;
-            let score = self.trainer.step(&mut self.engine, &shape, &images, &labels)?;
+    /// One pass over the training set, or what is left of it, in an order that seed and epoch decide; then the
+    /// test set.
+    fn epoch(&mut self, bar: &ProgressBar) -> Result<(Line, Score), Failure> {
+        let (mut times, mut images) = (Vec::new(), 0);
+        let shares = self.shares(&shuffled(self.train.count(), self.state.settings.seed, self.state.epochs));
+        let shares = &shares[self.state.minibatches.min(shares.len())..];
+        let mut batches = self.batches(&self.train, shares);
+        let mut start = Instant::now();
+        for share in shares {
+            let batch = if share.is_empty() { None } else { batches.next().transpose()? };
+            let score = self.step(batch.as_ref())?;
             times.push(start.elapsed());
-            total += score;
-            bar.inc(1);
+            start = Instant::now();
+            images += score.count;
+            self.state.score += score;
+            self.state.minibatches += 1;
+            self.state.steps = self.trainer.steps();
+            bar::step(bar, &self.state.score, self.batch());
+            self.between_minibatches()?;
         }
-        let times = Statistics::of(&times).ok_or_else(|| Failure::Bad("no images to train on".into()))?;
-        Ok((total, times))
+        let test = self.test()?;
+        let score = std::mem::take(&mut self.state.score);
+        (self.state.epochs, self.state.minibatches) = (self.state.epochs + 1, 0);
+        Ok((Line::new(self.state.epochs, &score, &test, images, statistics(&times)?), test))
     }
 
-    /// The score on the test set.
+    /// One step of training, on this process's share of a minibatch.
+    fn step(&mut self, batch: Option<&Batch>) -> Result<Score, Failure> {
+        let Training { engine, trainer, .. } = self;
+        Ok(match (&mut self.ranks, batch) {
+            (Some(ranks), batch) => trainer.step_shared(engine, *ranks, batch)?,
+            (None, Some(Batch { shape, images, labels })) => trainer.step(engine, shape, images, labels)?,
+            (None, None) => Score::default(),
+        })
+    }
+
+    /// This process's share of each minibatch of these images.
+    fn shares(&self, order: &[usize]) -> Vec<Vec<usize>> {
+        let (rank, size) = self.ranks.as_ref().map_or((0, 1), |ranks| (ranks.rank(), ranks.size()));
+        order.chunks(self.batch()).map(|minibatch| share(minibatch, rank, size).to_vec()).collect()
+    }
+
+    /// The shares that are not empty, made ahead; varied where they are for training.
+    fn batches(&self, set: &Arc<Dataset>, shares: &[Vec<usize>]) -> Batches {
+        let settings = &self.state.settings;
+        let augment = match Arc::ptr_eq(set, &self.train) {
+            true => Augment { crop: settings.crop, flip: settings.flip },
+            false => Augment::default(),
+        };
+        let minibatches = shares.iter().filter(|share| !share.is_empty()).cloned().collect();
+        let epoch = Epoch { minibatches, augment, seed: settings.seed, number: self.state.epochs };
+        Batches::new(Arc::clone(set), epoch, self.workers)
+    }
+
+    /// Saves where it is time to, and ends where the user wants it.
+    fn between_minibatches(&self) -> Result<(), Failure> {
+        let first = self.ranks.as_ref().is_none_or(|ranks| ranks.rank() == 0);
+        let asked = first && interrupt::asked();
+        if asked || self.saves.is_due(self.state.minibatches) {
+            self.save()?;
+        }
+        if !asked {
+            return Ok(());
+        }
+        let (epoch, minibatch) = (self.state.epochs + 1, self.state.minibatches);
+        let saved = match &self.saves.path {
+            Some(path) => format!("saved, --resume {} goes on from there", path.display()),
+            None => "nothing saved, as --save was not given".into(),
+        };
+        Err(Failure::Interrupted(format!(
+            "interrupted in epoch {epoch} after minibatch {minibatch}: {saved}"
+        )))
+    }
+
+    /// Keeps what an epoch came to: the best first, so that the last is never ahead of it.
+    fn keep(&mut self, accuracy: f64) -> Result<(), Failure> {
+        if self.state.best.is_none_or(|best| accuracy > best) {
+            self.state.best = Some(accuracy);
+            self.saves.best(self.engine.backend(), self.trainer.network(), &self.state)?;
+        }
+        self.save()
+    }
+
+    fn save(&self) -> Result<(), Failure> {
+        self.saves.last(self.engine.backend(), self.trainer.network(), &self.state)
+    }
+
+    /// The score on the test set, with the statistics that the first process has.
     pub(super) fn test(&mut self) -> Result<Score, Failure> {
-        let (mut images, mut labels) = (Vec::new(), Vec::new());
+        self.share_network()?;
+        let shares = self.shares(&(0..self.test.count()).collect::<Vec<_>>());
         let mut total = Score::default();
-        let order: Vec<usize> = (0..self.test.count()).collect();
-        for indices in order.chunks(self.batch()) {
-            let shape = gather(&self.test, indices, &mut images, &mut labels)?;
+        for batch in self.batches(&self.test, &shares) {
+            let Batch { shape, images, labels } = batch?;
             total += self.trainer.evaluate(&mut self.engine, &shape, &images, &labels)?;
         }
-        Ok(total)
+        Ok(match &mut self.ranks {
+            Some(ranks) => sum_score(*ranks, total)?,
+            None => total,
+        })
+    }
+
+    /// Gives all processes the network of the first.
+    fn share_network(&mut self) -> Result<(), Failure> {
+        let Some(ranks) = &mut self.ranks else { return Ok(()) };
+        Ok(broadcast(*ranks, self.engine.backend(), self.trainer.network_mut())?)
     }
 
     /// Images of a minibatch: as set, but not more than there are.
@@ -102,21 +192,15 @@ impl<B: Ops> Training<B> {
     }
 }
 
-fn gather(
-    set: &Dataset,
-    indices: &[usize],
-    images: &mut Vec<f32>,
-    labels: &mut Vec<usize>,
-) -> Result<Shape, Failure> {
-    set.gather(indices, images, labels)?;
-    Ok(set.shape().with_batch(indices.len())?)
+fn statistics(times: &[Duration]) -> Result<Statistics, Failure> {
+    Statistics::of(times).ok_or_else(|| Failure::Bad("no minibatches left to train on".into()))
 }
 
-/// A bar on stderr; none where stdout or stderr is not a terminal.
-fn progress_bar(steps: u64) -> ProgressBar {
-    let seen = stdout().is_terminal() && stderr().is_terminal();
-    let target = if seen { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-    let bar = ProgressBar::with_draw_target(Some(steps), target);
-    let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} minibatches, {eta} left");
-    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+/// An epoch in words.
+fn told(line: &Line, epochs: u64) -> String {
+    let Line { epoch, loss, minibatch_ms, .. } = line;
+    let (accuracy, test) = (100.0 * line.accuracy, 100.0 * line.test_accuracy);
+    format!(
+        "epoch {epoch}/{epochs}: loss {loss:.4}, accuracy {accuracy:.1} %, test {test:.1} %, {minibatch_ms}"
+    )
 }

@@ -1,117 +1,153 @@
-//! CIFAR-10 in its published binary form: records of one label and 3 × 32 × 32 bytes.
+//! CIFAR-10 and CIFAR-100 in their published forms: binary records, or batches pickled by Python.
 
 use std::path::Path;
 
-use super::dataset::normalised;
-use super::{DataError, Dataset};
+use super::dataset::{named, normalised};
+use super::files::{Form, Found, bad};
+use super::{DataError, Dataset, pickle};
 use crate::Shape;
 
 /// Channels, rows, columns of an image.
 const IMAGE: [usize; 3] = [3, 32, 32];
 
-/// Bytes of a record: a label, then the image.
-const RECORD: usize = 1 + IMAGE[0] * IMAGE[1] * IMAGE[2];
+/// Bytes of an image.
+const BYTES: usize = IMAGE[0] * IMAGE[1] * IMAGE[2];
 
-/// The training set (`data_batch_1.bin` to `data_batch_5.bin`) and the test set (`test_batch.bin`) of a folder, with
-/// the training set's mean 0 and deviation 1 in each channel. Files may hold any number of records.
+/// A set in both of its forms.
+struct Cifar {
+    binary: Form,
+    python: Form,
+    /// Bytes before the image in a binary record; the last is the label.
+    labels: usize,
+    /// The entry of a Python batch that holds the labels.
+    entry: &'static str,
+    classes: usize,
+}
+
+const CIFAR10: Cifar = Cifar {
+    binary: Form {
+        folder: "cifar-10-batches-bin",
+        archive: "cifar-10-binary.tar.gz",
+        names: [
+            &[
+                "data_batch_1.bin",
+                "data_batch_2.bin",
+                "data_batch_3.bin",
+                "data_batch_4.bin",
+                "data_batch_5.bin",
+            ],
+            &["test_batch.bin"],
+        ],
+    },
+    python: Form {
+        folder: "cifar-10-batches-py",
+        archive: "cifar-10-python.tar.gz",
+        names: [
+            &["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5"],
+            &["test_batch"],
+        ],
+    },
+    labels: 1,
+    entry: "labels",
+    classes: 10,
+};
+
+const CIFAR100: Cifar = Cifar {
+    binary: Form {
+        folder: "cifar-100-binary",
+        archive: "cifar-100-binary.tar.gz",
+        names: [&["train.bin"], &["test.bin"]],
+    },
+    python: Form {
+        folder: "cifar-100-python",
+        archive: "cifar-100-python.tar.gz",
+        names: [&["train"], &["test"]],
+    },
+    labels: 2,
+    entry: "fine_labels",
+    classes: 100,
+};
+
+const CLASSES10: [&str; 10] =
+    ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
+
+/// CIFAR-10 of a folder: its training and test set of `3 × 32 × 32` images, with the training set's mean 0 and
+/// deviation 1 in each channel. `place` has the binary files (`data_batch_1.bin` to `5`, `test_batch.bin`), the
+/// Python ones (`data_batch_1` to `5`, `test_batch`), the folder that the published archive unpacks to, or the
+/// archive itself; or it is the archive. Files may hold any number of images.
 ///
 /// # Errors
-/// [`DataError::File`] names the file that is missing, no file, not made of whole records, or of a label above 9.
-pub fn cifar10(folder: &Path) -> Result<(Dataset, Dataset), DataError> {
-    if !folder.is_dir() {
-        return Err(bad(folder, "expected a folder with data_batch_1.bin to 5 and test_batch.bin"));
-    }
-    let names: Vec<String> = (1..=5).map(|batch| format!("data_batch_{batch}.bin")).collect();
-    let train = read(folder, &names)?;
-    Ok(normalised((train, read(folder, &["test_batch.bin".into()])?)))
+/// [`DataError::File`] names the file that is missing or bad, with what was expected and found.
+pub fn cifar10(place: &Path) -> Result<(Dataset, Dataset), DataError> {
+    named(CIFAR10.sets(place)?, &CLASSES10)
 }
 
-fn read(folder: &Path, names: &[String]) -> Result<Dataset, DataError> {
-    let (mut images, mut labels) = (Vec::new(), Vec::new());
-    for name in names {
-        let path = folder.join(name);
-        for (record, bytes) in records(&path)?.chunks_exact(RECORD).enumerate() {
-            let (label, pixels) = (bytes[0], &bytes[1..]);
-            if label > 9 {
-                return Err(bad(
-                    &path,
-                    format!("record {record}: expected a label of 0 to 9, found {label}"),
-                ));
-            }
-            labels.push(usize::from(label));
-            images.extend(pixels.iter().map(|pixel| f32::from(*pixel) / 255.0));
-        }
-    }
-    let shape = Shape::new(&[&[labels.len()], IMAGE.as_slice()].concat())?;
-    Dataset::new(images, shape, labels, 10)
+/// CIFAR-100 with its 100 fine classes, from `train.bin` and `test.bin` or from `train` and `test`; else as
+/// [`cifar10`].
+///
+/// # Errors
+/// As [`cifar10`].
+pub fn cifar100(place: &Path) -> Result<(Dataset, Dataset), DataError> {
+    CIFAR100.sets(place)
 }
 
-/// The bytes of a file of at least one whole record.
-fn records(path: &Path) -> Result<Vec<u8>, DataError> {
-    if path.exists() && !path.is_file() {
-        return Err(bad(path, "expected a file, found a folder or device"));
-    }
-    let bytes = std::fs::read(path).map_err(|error| bad(path, error.to_string()))?;
-    if bytes.is_empty() || bytes.len() % RECORD != 0 {
-        let found = bytes.len();
-        return Err(bad(path, format!("expected whole records of {RECORD} bytes, found {found} bytes")));
-    }
-    Ok(bytes)
-}
-
-fn bad(path: &Path, reason: impl Into<String>) -> DataError {
-    DataError::File { path: path.into(), reason: reason.into() }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-
-    /// A folder of six files of `records` records, record `i` with label `i % 10`.
-    fn folder(records: usize) -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
-        let bytes: Vec<u8> = (0..records * RECORD)
-            .map(|i| if i % RECORD == 0 { (i / RECORD % 10) as u8 } else { (i % 251) as u8 })
-            .collect();
-        let names = (1..=5).map(|batch| format!("data_batch_{batch}.bin"));
-        names
-            .chain(["test_batch.bin".into()])
-            .for_each(|name| fs::write(folder.path().join(name), &bytes).unwrap());
-        folder
-    }
-
-    #[test]
-    fn five_files_train_and_one_tests() {
-        let (train, test) = cifar10(folder(12).path()).unwrap();
-        assert_eq!(train.shape().sizes(), [60, 3, 32, 32]);
-        assert_eq!((test.count(), test.labels()[11]), (12, 1));
-        assert!(
-            train.statistics().iter().all(|(mean, deviation)| mean.abs() + (deviation - 1.0).abs() < 1e-4)
-        );
-    }
-
-    #[test]
-    fn bad_files_are_named_with_what_was_expected() {
-        let message = |break_it: &dyn Fn(&Path)| {
-            let folder = folder(2);
-            break_it(folder.path());
-            cifar10(folder.path()).unwrap_err().to_string()
+impl Cifar {
+    fn sets(&self, place: &Path) -> Result<(Dataset, Dataset), DataError> {
+        let (found, binary) = match self.binary.find(place)? {
+            Some(found) => (found, true),
+            None => (self.python.find(place)?.ok_or_else(|| self.nothing(place))?, false),
         };
-        let file = |path: &Path| path.join("data_batch_3.bin");
-        let missing = message(&|path| fs::remove_file(file(path)).unwrap());
-        assert!(missing.contains("data_batch_3.bin: No such file"), "{missing}");
-        let short = message(&|path| fs::write(file(path), vec![0; 3072]).unwrap());
-        assert!(short.ends_with("expected whole records of 3073 bytes, found 3072 bytes"), "{short}");
-        let label = message(&|path| fs::write(file(path), vec![10; RECORD]).unwrap());
-        assert!(label.ends_with("record 0: expected a label of 0 to 9, found 10"), "{label}");
-        let instead = message(&|path| {
-            fs::remove_file(file(path)).unwrap();
-            fs::create_dir(file(path)).unwrap();
-        });
-        assert!(instead.ends_with("expected a file, found a folder or device"), "{instead}");
-        let nowhere = cifar10(Path::new("/no/such/folder")).unwrap_err().to_string();
-        assert!(nowhere.starts_with("/no/such/folder: expected a folder"), "{nowhere}");
+        let [train, test] = found.map(|files| self.set(&files, binary));
+        Ok(normalised((train?, test?)))
+    }
+
+    fn nothing(&self, place: &Path) -> DataError {
+        let forms = [&self.binary, &self.python].map(Form::describe).join("; ");
+        bad(place, format!("expected a folder with {forms}; found none of them"))
+    }
+
+    fn set(&self, files: &[Found], binary: bool) -> Result<Dataset, DataError> {
+        let (mut images, mut labels) = (Vec::new(), Vec::new());
+        for Found { path, bytes } in files {
+            let read = if binary { self.binary(bytes) } else { self.python(bytes) };
+            let (pixels, found) = read.map_err(|reason| bad(path, reason))?;
+            images.extend(pixels.iter().map(|pixel| f32::from(*pixel) / 255.0));
+            labels.extend(found);
+        }
+        let shape = Shape::new(&[&[labels.len()], IMAGE.as_slice()].concat())?;
+        Dataset::new(images, shape, labels, self.classes)
+    }
+
+    /// Pixels and labels of at least one whole record.
+    fn binary(&self, bytes: &[u8]) -> Result<(Vec<u8>, Vec<usize>), String> {
+        let record = self.labels + BYTES;
+        let found = bytes.len();
+        if found == 0 || !found.is_multiple_of(record) {
+            return Err(format!("expected whole records of {record} bytes, found {found} bytes"));
+        }
+        let (mut pixels, mut labels) = (Vec::with_capacity(found), Vec::new());
+        for (index, record) in bytes.chunks_exact(record).enumerate() {
+            let (head, image) = record.split_at(self.labels);
+            labels.push(self.label(index, i64::from(head[self.labels - 1]))?);
+            pixels.extend_from_slice(image);
+        }
+        Ok((pixels, labels))
+    }
+
+    /// Pixels and labels of a batch of at least one image.
+    fn python(&self, bytes: &[u8]) -> Result<(Vec<u8>, Vec<usize>), String> {
+        let (pixels, labels) = pickle::batch(bytes, self.entry)?;
+        if labels.is_empty() || Some(pixels.len()) != labels.len().checked_mul(BYTES) {
+            let (labels, pixels) = (labels.len(), pixels.len());
+            return Err(format!("expected {BYTES} bytes an image, found {pixels} for {labels} labels"));
+        }
+        let labels = labels.into_iter().enumerate().map(|(index, label)| self.label(index, label));
+        Ok((pixels, labels.collect::<Result<_, _>>()?))
+    }
+
+    fn label(&self, record: usize, label: i64) -> Result<usize, String> {
+        let last = self.classes - 1;
+        let known = usize::try_from(label).ok().filter(|label| *label <= last);
+        known.ok_or_else(|| format!("record {record}: expected a label of 0 to {last}, found {label}"))
     }
 }

@@ -10,6 +10,8 @@ pub struct Dataset {
     shape: Shape,
     labels: Vec<usize>,
     classes: usize,
+    names: Vec<String>,
+    normalisation: Vec<(f32, f32)>,
 }
 
 impl Dataset {
@@ -30,7 +32,19 @@ impl Dataset {
         if let Some(image) = labels.iter().position(|label| *label >= classes) {
             return Err(DataError::Label { image, classes, found: labels[image] });
         }
-        Ok(Dataset { images, shape, labels, classes })
+        let normalisation = vec![(0.0, 1.0); shape.channels()];
+        Ok(Dataset { images, shape, labels, classes, names: Vec::new(), normalisation })
+    }
+
+    /// The same images with names for their classes.
+    ///
+    /// # Errors
+    /// [`DataError::Names`] unless there is one for each class.
+    pub fn with_class_names(self, names: Vec<String>) -> Result<Self, DataError> {
+        match names.len() == self.classes {
+            true => Ok(Dataset { names, ..self }),
+            false => Err(DataError::Names { classes: self.classes, found: names.len() }),
+        }
     }
 
     /// How many images.
@@ -46,6 +60,19 @@ impl Dataset {
     /// Classes there are.
     pub fn classes(&self) -> usize {
         self.classes
+    }
+
+    /// Names of the classes: their numbers where none were given.
+    pub fn class_names(&self) -> Vec<String> {
+        match self.names.is_empty() {
+            true => (0..self.classes).map(|class| class.to_string()).collect(),
+            false => self.names.clone(),
+        }
+    }
+
+    /// What [`Dataset::normalise`] took from each channel: mean and standard deviation; 0 and 1 before.
+    pub fn normalisation(&self) -> &[(f32, f32)] {
+        &self.normalisation
     }
 
     /// Values of all images, dense and row-major.
@@ -86,7 +113,8 @@ impl Dataset {
     pub fn subset(&self, indices: &[usize]) -> Result<Self, DataError> {
         let (mut images, mut labels) = (Vec::new(), Vec::new());
         self.gather(indices, &mut images, &mut labels)?;
-        Dataset::new(images, self.shape.with_batch(indices.len())?, labels, self.classes)
+        let set = Dataset::new(images, self.shape.with_batch(indices.len())?, labels, self.classes)?;
+        Ok(Dataset { names: self.names.clone(), normalisation: self.normalisation.clone(), ..set })
     }
 
     /// Mean and standard deviation of each channel, for [`Dataset::normalise`].
@@ -105,14 +133,18 @@ impl Dataset {
     /// Subtracts each channel's mean and divides by its standard deviation (where it is not 0). A test set gets
     /// the statistics of its training set.
     pub fn normalise(mut self, statistics: &[(f32, f32)]) -> Self {
-        let points = self.shape.axes().iter().product::<usize>();
-        for (map, (mean, deviation)) in
-            self.images.chunks_exact_mut(points).zip(statistics.iter().cycle().copied())
-        {
-            let scale = if deviation > 0.0 { 1.0 / deviation } else { 1.0 };
-            map.iter_mut().for_each(|value| *value = (*value - mean) * scale);
-        }
+        normalise(&mut self.images, self.shape.axes().iter().product(), statistics);
+        self.normalisation = statistics.to_vec();
         self
+    }
+}
+
+/// [`Dataset::normalise`] for images with maps of `points` values, one (mean, deviation) a channel.
+pub fn normalise(images: &mut [f32], points: usize, statistics: &[(f32, f32)]) {
+    let maps = images.chunks_exact_mut(points.max(1)).zip(statistics.iter().cycle());
+    for (map, (mean, deviation)) in maps {
+        let scale = if *deviation > 0.0 { 1.0 / deviation } else { 1.0 };
+        map.iter_mut().for_each(|value| *value = (*value - mean) * scale);
     }
 }
 
@@ -120,6 +152,15 @@ impl Dataset {
 pub(super) fn normalised((train, test): (Dataset, Dataset)) -> (Dataset, Dataset) {
     let statistics = train.statistics();
     (train.normalise(&statistics), test.normalise(&statistics))
+}
+
+/// Both sets with these names for their classes.
+pub(super) fn named(
+    (train, test): (Dataset, Dataset),
+    names: &[&str],
+) -> Result<(Dataset, Dataset), DataError> {
+    let names: Vec<String> = names.iter().copied().map(String::from).collect();
+    Ok((train.with_class_names(names.clone())?, test.with_class_names(names)?))
 }
 
 #[cfg(test)]

@@ -38,9 +38,28 @@ pub enum DataError {
         /// The number asked for.
         found: usize,
     },
+    /// Not one name a class.
+    #[error("names of classes: expected {classes}, found {found}")]
+    Names {
+        /// Classes there are.
+        classes: usize,
+        /// Names given.
+        found: usize,
+    },
+    /// A worker that makes minibatches did not start, or has ended.
+    #[error("a thread that makes minibatches has ended")]
+    Worker,
     /// A shape that no images can have.
     #[error(transparent)]
     Shape(#[from] crate::Error),
+    /// A file that could not be fetched.
+    #[error("{url}: {reason}")]
+    Download {
+        /// Its address.
+        url: String,
+        /// What was expected and found.
+        reason: String,
+    },
     /// A file that does not hold what it should.
     #[error("{}: {reason}", .path.display())]
     File {
