@@ -35,7 +35,8 @@ mod emulator {
     fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
         let entries = fs::read_dir(folder).expect("the folder is part of the crate");
         let paths = entries.map(|entry| entry.expect("an entry").path());
-        let mut files: Vec<_> = paths.filter(|path| path.extension().is_some_and(|e| e == extension)).collect();
+        let mut files: Vec<_> =
+            paths.filter(|path| path.extension().is_some_and(|e| e == extension)).collect();
         files.sort();
         files
     }
@@ -44,7 +45,8 @@ mod emulator {
     fn unit(ptx: &Path, out: &Path) -> PathBuf {
         let name = ptx.file_stem().and_then(|stem| stem.to_str()).expect("a name in ASCII");
         let text = fs::read_to_string(ptx).expect("PTX is text");
-        let entries = text.lines().filter_map(|line| line.strip_prefix(".visible .entry ")?.strip_suffix('('));
+        let entries =
+            text.lines().filter_map(|line| line.strip_prefix(".visible .entry ")?.strip_suffix('('));
         let kernels: String = entries.map(|kernel| format!("EMULATE_KERNEL({kernel})\n")).collect();
         let file = out.join(format!("{name}.cpp"));
         let unit = format!("#include \"cuda.h\"\n#include \"{name}.cu\"\n{kernels}");

@@ -32,16 +32,16 @@ __device__ __forceinline__ long long points(const Window& window, bool output) {
 
 /// Calls `visit(input point)` for every input point of the window of an output, in row-major order.
 template <class Visit>
-__device__ __forceinline__ void for_each_point(const Window& window, const int* output, Visit visit) {
+__device__ __forceinline__ void for_each_point(const Window& window, Point<int> output, Visit visit) {
     const Side *a = &window.side[0], *b = &window.side[1], *c = &window.side[2];
     for (int i = 0; i < a->kernel; ++i) {
-        const int z = output[0] * a->stride + i * a->dilation - a->lo;
+        const int z = output.a * a->stride + i * a->dilation - a->lo;
         if (z < 0 || z >= a->input) continue;
         for (int j = 0; j < b->kernel; ++j) {
-            const int y = output[1] * b->stride + j * b->dilation - b->lo;
+            const int y = output.b * b->stride + j * b->dilation - b->lo;
             if (y < 0 || y >= b->input) continue;
             for (int k = 0; k < c->kernel; ++k) {
-                const int x = output[2] * c->stride + k * c->dilation - c->lo;
+                const int x = output.c * c->stride + k * c->dilation - c->lo;
                 if (x >= 0 && x < c->input) visit((z * b->input + y) * c->input + x);
             }
         }
@@ -49,7 +49,7 @@ __device__ __forceinline__ void for_each_point(const Window& window, const int* 
 }
 
 /// The input point that a window keeps, -1 for padding alone.
-__device__ __forceinline__ int largest(const Window& window, const float* map, const int* output) {
+__device__ __forceinline__ int largest(const Window& window, const float* map, Point<int> output) {
     int best = -1;
     for_each_point(window, output, [&](int point) {
         if (best < 0 || larger(map[point], map[best])) best = point;
@@ -118,7 +118,7 @@ extern "C" __global__ void __launch_bounds__(256)
     if (i >= len) return;
     const long long outputs = points(window, true), map_number = i / outputs;
     const int rest = int(i - map_number * outputs), row = rest / window.side[2].output;
-    const int at[3] = {row / window.side[1].output, row % window.side[1].output, rest % window.side[2].output};
+    const Point<int> at{row / window.side[1].output, row % window.side[1].output, rest % window.side[2].output};
     const float* map = input + map_number * points(window, false);
     if (window.maximum) {
         const int best = ops::largest(window, map, at);
@@ -149,10 +149,9 @@ extern "C" __global__ void __launch_bounds__(256)
             for (int j2 = 0; j2 < c->kernel; ++j2) {
                 const int x = ops::output_of(*c, point % c->input, j2);
                 if (x < 0) continue;
-                const int at[3] = {z, y, x};
                 const float gradient = grad[((long long)(z)*b->output + y) * c->output + x];
                 if (!window.maximum) sum += gradient * window.scale;
-                else if (ops::largest(window, map, at) == point) sum += gradient;
+                else if (ops::largest(window, map, {z, y, x}) == point) sum += gradient;
             }
         }
     }

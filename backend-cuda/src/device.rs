@@ -62,7 +62,8 @@ impl Device {
         }
         let context = CudaContext::new(ordinal).map_err(|error| failed("no context", &error))?;
         let name = context.name().map_err(|error| failed("the device has no name", &error))?;
-        let found = context.compute_capability().map_err(|error| failed("the device has no version", &error))?;
+        let found =
+            context.compute_capability().map_err(|error| failed("the device has no version", &error))?;
         if found < OLDEST_DEVICE {
             let (least, found) = (version(OLDEST_DEVICE), version(found));
             return Err(missing(format!("expected compute capability {least} or later, {name} has {found}")));
@@ -114,7 +115,12 @@ impl Device {
     ///
     /// # Errors
     /// [`Error::Device`] where the driver refuses.
-    pub(crate) fn launch(&self, function: &Function, launch: Launch, arguments: &[&dyn Argument]) -> Result<()> {
+    pub(crate) fn launch(
+        &self,
+        function: &Function,
+        launch: Launch,
+        arguments: &[&dyn Argument],
+    ) -> Result<()> {
         function.launch(&self.stream, launch, arguments).map_err(|error| failed("a launch", &error))
     }
 }

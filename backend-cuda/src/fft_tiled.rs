@@ -50,7 +50,8 @@ fn plan(
     let long = problem.volume().iter().filter(|axis| axis.padded() > 1).count() == 1;
     let lengths: &[usize] = if long { &LONG_TILES } else { &TILES };
     let seconds = |cost: &Cost| machine.model.seconds("fft-tiled", pass, cost, machine.threads);
-    let tilings = lengths.iter().filter_map(|n| Tiling::tiled(problem, pass, *n, |_, least| good_length(least)));
+    let tilings =
+        lengths.iter().filter_map(|n| Tiling::tiled(problem, pass, *n, |_, least| good_length(least)));
     let plans = tilings.filter_map(|tiling| Plan::new(problem, pass, tiling, machine, false).ok());
     let priced = plans.map(|plan| (plan.cost(), plan));
     let best = priced.min_by(|(a, _), (b, _)| seconds(a).total_cmp(&seconds(b)));

@@ -18,8 +18,8 @@ use crate::raw::{Function, Launch, Span};
 use crate::{Buffer, Cuda};
 pub(crate) use plan::Plan;
 pub(crate) use product::Product;
-pub(crate) use transform::{Maps, Transform};
 use transform::Tables;
+pub(crate) use transform::{Maps, Transform};
 
 /// Threads of a block of every kernel here.
 const THREADS: u32 = 256;

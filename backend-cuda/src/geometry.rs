@@ -136,7 +136,8 @@ pub(crate) fn is_narrow(problem: &ConvProblem) -> bool {
     let taps = problem.points(Role::Weight);
     let depths = [problem.group_in(), problem.group_out(), problem.batch()].map(|n| n.saturating_mul(taps));
     let axes = problem.volume();
-    let far = axes.map(|axis| axis.padded().max(axis.stride).max(axis.dilation).saturating_add(axis.padding.0));
+    let far =
+        axes.map(|axis| axis.padded().max(axis.stride).max(axis.dilation).saturating_add(axis.padding.0));
     lens.iter().chain(&depths).chain(&far).all(|count| *count < NARROW)
 }
 

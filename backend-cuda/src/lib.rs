@@ -10,11 +10,11 @@
 mod buffer;
 mod device;
 mod direct;
+#[cfg(feature = "emulate")]
+pub mod emulate;
 mod fft;
 mod fft_tiled;
 mod fourier;
-#[cfg(feature = "emulate")]
-pub mod emulate;
 mod geometry;
 mod im2col;
 mod machine;

@@ -104,10 +104,18 @@ impl Plan {
     /// The maps of a group of units as kernels take them.
     pub(crate) fn maps(&self, role: Role, units: &Range<usize>) -> Maps {
         let (planes_per_unit, tiles, first_unit, shape) = match role {
-            Role::Input => (self.problem.in_channels(), self.tiling.tile_count(), units.start, self.problem.input_shape()),
-            Role::Output => {
-                (self.problem.out_channels(), self.tiling.tile_count(), units.start, self.problem.output_shape())
-            }
+            Role::Input => (
+                self.problem.in_channels(),
+                self.tiling.tile_count(),
+                units.start,
+                self.problem.input_shape(),
+            ),
+            Role::Output => (
+                self.problem.out_channels(),
+                self.tiling.tile_count(),
+                units.start,
+                self.problem.output_shape(),
+            ),
             Role::Weight => (self.problem.maps(role), 1, 0, self.problem.kernel_shape()),
         };
         Maps {

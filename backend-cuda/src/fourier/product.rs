@@ -69,7 +69,19 @@ impl Product {
         let [rows, columns, depth] = sizes.map(|n| n as i32);
         let [conjugate_left, conjugate_right] = conjugated;
         let (groups, frequencies) = (problem.groups() as i32, plan.frequencies as i32);
-        Product { left, right, out, rows, columns, depth, groups, conjugate_left, conjugate_right, add: 0, frequencies }
+        Product {
+            left,
+            right,
+            out,
+            rows,
+            columns,
+            depth,
+            groups,
+            conjugate_left,
+            conjugate_right,
+            add: 0,
+            frequencies,
+        }
     }
 
     /// The same, added to what is there.

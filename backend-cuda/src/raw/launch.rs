@@ -95,9 +95,8 @@ impl Function {
         let mut sizes = Vec::new();
         let (mut offset, mut size) = (0, 0);
         // SAFETY: the function was loaded, and the pointers are to integers that outlive the call.
-        while unsafe {
-            sys::cuFuncGetParamInfo(function.cu_function(), sizes.len(), &mut offset, &mut size)
-        } == sys::CUresult::CUDA_SUCCESS
+        while unsafe { sys::cuFuncGetParamInfo(function.cu_function(), sizes.len(), &mut offset, &mut size) }
+            == sys::CUresult::CUDA_SUCCESS
         {
             sizes.push(size);
         }
