@@ -188,4 +188,4 @@ MAPS(direct_backward_input_wide, long long, true, 8, 1)
     }
 WEIGHTS(direct_backward_weights, int, 8, 4)
 WEIGHTS(direct_backward_weights_depthwise, int, 1, 8)
-WEIGHTS(direct_backward_weights_wide, long long, 4, 2)
+WEIGHTS(direct_backward_weights_wide, long long, 4, 1)

@@ -34,12 +34,15 @@ __device__ __forceinline__ long long points(const Window& window, bool output) {
 template <class Visit>
 __device__ __forceinline__ void for_each_point(const Window& window, Point<int> output, Visit visit) {
     const Side *a = &window.side[0], *b = &window.side[1], *c = &window.side[2];
+#pragma unroll 1
     for (int i = 0; i < a->kernel; ++i) {
         const int z = output.a * a->stride + i * a->dilation - a->lo;
         if (z < 0 || z >= a->input) continue;
+#pragma unroll 1
         for (int j = 0; j < b->kernel; ++j) {
             const int y = output.b * b->stride + j * b->dilation - b->lo;
             if (y < 0 || y >= b->input) continue;
+#pragma unroll 1
             for (int k = 0; k < c->kernel; ++k) {
                 const int x = output.c * c->stride + k * c->dilation - c->lo;
                 if (x >= 0 && x < c->input) visit((z * b->input + y) * c->input + x);
@@ -140,12 +143,15 @@ extern "C" __global__ void __launch_bounds__(256)
     const int point = int(i - map_number * inputs), row = point / c->input;
     const float *map = input + map_number * inputs, *grad = grad_output + map_number * points(window, true);
     float sum = 0.f;
+#pragma unroll 1
     for (int j0 = 0; j0 < a->kernel; ++j0) {
         const int z = ops::output_of(*a, row / b->input, j0);
         if (z < 0) continue;
+#pragma unroll 1
         for (int j1 = 0; j1 < b->kernel; ++j1) {
             const int y = ops::output_of(*b, row % b->input, j1);
             if (y < 0) continue;
+#pragma unroll 1
             for (int j2 = 0; j2 < c->kernel; ++j2) {
                 const int x = ops::output_of(*c, point % c->input, j2);
                 if (x < 0) continue;

@@ -58,7 +58,7 @@ impl Blocking {
             (Pass::BackwardInput, false, _) => ("direct_backward_input_wide", 128, 8, 128),
             (Pass::BackwardInput, true, 1) => ("direct_backward_input_depthwise", 128, 1, 512),
             (Pass::BackwardInput, true, _) => ("direct_backward_input", 128, 8, 256),
-            (Pass::BackwardWeights, false, _) => ("direct_backward_weights_wide", 256, 4, 2),
+            (Pass::BackwardWeights, false, _) => ("direct_backward_weights_wide", 256, 4, 1),
             (Pass::BackwardWeights, true, 1) => ("direct_backward_weights_depthwise", 256, 1, 8),
             (Pass::BackwardWeights, true, _) => ("direct_backward_weights", 256, 8, 4),
         };
