@@ -29,7 +29,7 @@ fn is_narrow(problem: &ConvProblem, tiling: &Tiling) -> bool {
     let axes = problem.volume();
     let far = axes.iter().map(|axis| axis.padded().max(axis.stride).max(axis.dilation));
     let lens = [problem.maps(Role::Input), problem.maps(Role::Output), problem.maps(Role::Weight)];
-    let units = problem.batch().checked_mul(tiling.tile_count()).unwrap_or(usize::MAX);
+    let units = problem.batch().saturating_mul(tiling.tile_count());
     let maps = lens.iter().map(|maps| maps.saturating_mul(tiling.phase_count()));
     far.chain(maps).chain([units]).all(|count| count < 1 << 30)
 }
