@@ -1,30 +1,107 @@
-//! Convolution engines on NVIDIA GPUs through cudarc: so far the way to a device, and no engine yet.
+//! Convolution engines on NVIDIA GPUs: direct, im2col and FFT, as PTX kernels through cudarc.
 //!
-//! Builds and runs on machines without CUDA: the driver library is looked for when [`Device::open`] is called.
+//! [`Cuda`] is the [`Backend`]. It builds and runs without a CUDA toolkit: the driver library is looked for when
+//! [`Cuda::open`] is called, and what is missing is said in one line. All work of a [`Cuda`] goes through one stream
+//! in the order it is called; only [`Backend::download`] waits.
+//!
+//! NaN and infinite values propagate as in `backend-cpu`, except that with `direct` too a weight reaches the outputs
+//! where it meets padding.
 
+mod buffer;
 mod device;
-mod probe;
+mod direct;
+#[cfg(feature = "emulate")]
+pub mod emulate;
+mod fft;
+mod fft_tiled;
+mod fourier;
+mod geometry;
+mod im2col;
+mod machine;
+mod operands;
+mod ops;
+mod raw;
 
+pub use buffer::Buffer;
 pub use device::Device;
 
-use conv_core::{Error, Result};
+use std::sync::{Mutex, PoisonError};
 
-/// A GPU with its engines. It has no values, because this version has no engines to give it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cuda {}
+use conv_core::algorithm::check_len;
+use conv_core::{Backend, ConvAlgorithm, Machine, Result};
+
+use device::failed;
+use raw::Staging;
+
+/// Every algorithm, one line each.
+static ALGORITHMS: &[&dyn ConvAlgorithm<Cuda>] =
+    &[&direct::Direct, &im2col::Im2col, &fft::Fft, &fft_tiled::FftTiled];
+
+/// A GPU with its engines.
+#[derive(Debug)]
+pub struct Cuda {
+    device: Device,
+    machine: Machine,
+    staging: Mutex<Staging>,
+}
 
 impl Cuda {
     /// The GPU of this number, counted from 0.
     ///
     /// # Errors
-    /// [`Error::Device`] with one line that says what is missing: always, as there are no engines yet.
+    /// As [`Device::open`], and [`conv_core::Error::Device`] where memory for transfers cannot be had.
     pub fn open(ordinal: usize) -> Result<Cuda> {
-        let device = Device::open(ordinal)?;
-        Err(missing(format!("{} opens, but this version has no CUDA engines", device.name())))
+        Cuda::on(Device::open(ordinal)?)
+    }
+
+    /// The engines on a device that is open.
+    ///
+    /// # Errors
+    /// [`conv_core::Error::Device`] where memory for transfers cannot be had.
+    pub fn on(device: Device) -> Result<Cuda> {
+        let machine = machine::detect(&device)?;
+        let staging = Staging::new(device.stream()).map_err(|error| failed("page-locked memory", &error))?;
+        Ok(Cuda { device, machine, staging: Mutex::new(staging) })
+    }
+
+    /// The device.
+    pub fn device(&self) -> &Device {
+        &self.device
     }
 }
 
-/// [`Error::Device`] of this backend.
-fn missing(reason: impl Into<String>) -> Error {
-    Error::Device { backend: "cuda".into(), reason: reason.into() }
+impl Backend for Cuda {
+    type Buffer = Buffer;
+
+    fn name(&self) -> &str {
+        "cuda"
+    }
+
+    fn alloc(&self, len: usize) -> Result<Buffer> {
+        Buffer::zeroed(&self.device, len)
+    }
+
+    fn len(&self, buffer: &Buffer) -> usize {
+        buffer.len()
+    }
+
+    fn upload(&self, from: &[f32], to: &mut Buffer) -> Result<()> {
+        check_len("upload", to.len(), from.len())?;
+        let mut staging = self.staging.lock().unwrap_or_else(PoisonError::into_inner);
+        staging.upload(from, to.slice_mut()).map_err(|error| failed("upload", &error))
+    }
+
+    fn download(&self, from: &Buffer, to: &mut [f32]) -> Result<()> {
+        check_len("download", from.len(), to.len())?;
+        let mut staging = self.staging.lock().unwrap_or_else(PoisonError::into_inner);
+        staging.download(from.slice(), to).map_err(|error| failed("download", &error))
+    }
+
+    fn algorithms(&self) -> &'static [&'static dyn ConvAlgorithm<Self>] {
+        ALGORITHMS
+    }
+
+    fn machine(&self) -> &Machine {
+        &self.machine
+    }
 }

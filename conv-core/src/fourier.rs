@@ -304,6 +304,11 @@ impl Tiling {
         [0, 1, 2].map(|d| self.axes[d].placement(role, tile[d], phase[d]))
     }
 
+    /// The placement along one axis (0 to 2, slowest first).
+    pub fn axis_placement(&self, axis: usize, role: Role, tile: usize, phase: usize) -> Placement {
+        self.axes[axis].placement(role, tile, phase)
+    }
+
     /// Whether backward-input reaches every input point; where it does not, the others' gradient is zero.
     pub fn reaches_all_inputs(&self) -> bool {
         self.axes.iter().all(|tiling| {

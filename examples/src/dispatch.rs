@@ -19,6 +19,6 @@ pub(crate) fn dispatch(program: impl Program, out: &mut (dyn Write + Send)) -> R
     };
     match cuda {
         None => program.run(Cpu::new(), out),
-        Some(cuda) => match cuda {},
+        Some(cuda) => program.run(cuda, out),
     }
 }

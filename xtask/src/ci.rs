@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{MetadataCommand, Package};
 use xshell::{Shell, cmd};
 
-use crate::arrows;
+use crate::{arrows, ptx};
 
 /// Runs the steps in order and stops at the first that fails.
 pub(crate) fn run(long: bool) -> anyhow::Result<()> {
@@ -19,6 +19,10 @@ pub(crate) fn run(long: bool) -> anyhow::Result<()> {
         .run()?;
     let found = arrows::check(&sh.current_dir())?;
     println!("arrows: {found} dependencies between crates, all allowed");
+    match ptx::available(&sh) {
+        true => ptx::run(&ptx::Ptx { check: true })?,
+        false => println!("ptx: SKIPPED, its compiler comes from pip, and there is no python3 with pip"),
+    }
     licences(&sh)?;
     if long {
         cmd!(sh, "cargo test --workspace --release --quiet -- --ignored").run()?;

@@ -1,9 +1,10 @@
-//! Developer tasks: `cargo xtask bench | fit | report | ci`.
+//! Developer tasks: `cargo xtask bench | fit | report | ptx | ci`.
 
 mod arrows;
 mod bench;
 mod ci;
 mod fit;
+mod ptx;
 mod report;
 
 use std::io;
@@ -24,6 +25,7 @@ enum Task {
         long: bool,
     },
     Report(report::Report),
+    Ptx(ptx::Ptx),
 }
 
 fn main() -> ExitCode {
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         Task::Bench(bench) => examples::exit(examples::run(bench, &mut io::stdout())),
         Task::Fit(fit) => examples::exit(examples::run(fit, &mut io::stdout())),
         Task::Ci { long } => checked(ci::run(long)),
+        Task::Ptx(ptx) => checked(ptx::run(&ptx)),
         Task::Report(report) => examples::exit(report::run(&report)),
     }
 }

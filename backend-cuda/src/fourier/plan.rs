@@ -1,0 +1,195 @@
+//! What an FFT pass is made of: units, groups, the layout of spectra, and its counted cost.
+//!
+//! A *unit* is one tile of one image. The spectra of a tensor hold, for every frequency, the maps of all its units
+//! behind each other: `[frequency][unit][channel][phase]`, complex. So the product at one frequency is a matrix
+//! product over maps.
+
+use std::ops::Range;
+
+use conv_core::fourier::{Tiling, meets};
+use conv_core::spectra::{Shared, SpectrumKey};
+use conv_core::{ConvProblem, Cost, Machine, Pass, Role, Unsupported};
+use fft_core::Recipe;
+
+use super::product::Product;
+use super::transform::{Maps, pairs, radices, volume};
+
+/// The spectra of a group of units take one part in this many of the second-level cache.
+const GROUP_CACHE_SHARE: usize = 2;
+
+/// Units of a group at least: the rows of a tile of the product.
+const LEAST_UNITS: usize = 64;
+
+/// One pass of a problem cut by a tiling.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) problem: ConvProblem,
+    pub(crate) pass: Pass,
+    pub(crate) tiling: Tiling,
+    /// Units whose spectra are held at the same time.
+    pub(crate) group: usize,
+    /// Pairs of maps a block transforms.
+    pub(crate) pairs: usize,
+    /// Frequencies of one map that are kept.
+    pub(crate) frequencies: usize,
+    multiprocessors: usize,
+}
+
+impl Plan {
+    /// All units in one group where `whole`, else groups that fit the cache.
+    ///
+    /// # Errors
+    /// A refusal where every sum is empty, a transform does not fit a block, or indices exceed 32 bits.
+    pub(crate) fn new(
+        problem: &ConvProblem,
+        pass: Pass,
+        tiling: Tiling,
+        machine: &Machine,
+        whole: bool,
+    ) -> Result<Self, Unsupported> {
+        let refuse = |reason: String| Err(Unsupported::Geometry(reason.into()));
+        if !problem.volume().iter().all(meets) {
+            return refuse("the kernel meets nothing but padding: every sum is empty".into());
+        }
+        let shape = tiling.shape();
+        let [a, b, c] = shape;
+        let small = shape.iter().all(|n| *n <= machine.caches[0] && radices(*n).is_some());
+        let pairs = if small && a * b <= machine.caches[0] { pairs(shape, machine.caches[0]) } else { None };
+        let Some(pairs) = pairs else {
+            return refuse(format!("a transform of {a}x{b}x{c} points does not fit a block's shared memory"));
+        };
+        if !super::is_narrow(problem, &tiling) {
+            return refuse("its indices exceed 32 bits".into());
+        }
+        let multiprocessors = machine.threads.max(1);
+        let frequencies = a * b * (c / 2 + 1);
+        let mut plan =
+            Plan { problem: *problem, pass, tiling, group: 1, pairs, frequencies, multiprocessors };
+        let fit = machine.caches[2] / GROUP_CACHE_SHARE / plan.unit_bytes().max(1);
+        plan.group = if whole { plan.units() } else { fit.max(LEAST_UNITS).min(plan.units()) };
+        Ok(plan)
+    }
+
+    /// Bytes of the input and output spectra of one unit.
+    fn unit_bytes(&self) -> usize {
+        let maps = self.problem.in_channels() * self.tiling.phase_count() + self.problem.out_channels();
+        maps * self.frequencies * size_of::<[f32; 2]>()
+    }
+
+    /// Phases of this tensor's maps: outputs have one.
+    fn phases(&self, role: Role) -> usize {
+        if role == Role::Output { 1 } else { self.tiling.phase_count() }
+    }
+
+    /// Units of the pass.
+    pub(crate) fn units(&self) -> usize {
+        self.problem.batch() * self.tiling.tile_count()
+    }
+
+    /// The groups of units, in order.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = Range<usize>> {
+        let (units, group) = (self.units(), self.group);
+        (0..units).step_by(group).map(move |begin| begin..(begin + group).min(units))
+    }
+
+    /// Maps of this tensor in so many units; weights are one unit of their own.
+    pub(crate) fn map_count(&self, role: Role, units: usize) -> usize {
+        match role {
+            Role::Input => units * self.problem.in_channels() * self.phases(role),
+            Role::Output => units * self.problem.out_channels(),
+            Role::Weight => self.problem.maps(role) * self.phases(role),
+        }
+    }
+
+    /// The maps of a group of units as kernels take them.
+    pub(crate) fn maps(&self, role: Role, units: &Range<usize>) -> Maps {
+        let (planes_per_unit, tiles, first_unit, shape) = match role {
+            Role::Input => (
+                self.problem.in_channels(),
+                self.tiling.tile_count(),
+                units.start,
+                self.problem.input_shape(),
+            ),
+            Role::Output => (
+                self.problem.out_channels(),
+                self.tiling.tile_count(),
+                units.start,
+                self.problem.output_shape(),
+            ),
+            Role::Weight => (self.problem.maps(role), 1, 0, self.problem.kernel_shape()),
+        };
+        Maps {
+            count: self.map_count(role, units.len()) as i64,
+            first_unit: first_unit as i64,
+            planes_per_unit: planes_per_unit as i32,
+            phases: self.phases(role) as i32,
+            tiles: tiles as i32,
+            shape: shape.map(|points| points as i32),
+        }
+    }
+
+    /// Blocks that transform this tensor in a group of so many units.
+    pub(crate) fn transform_blocks(&self, role: Role, units: usize) -> usize {
+        self.map_count(role, units).div_ceil(2 * self.pairs)
+    }
+
+    /// Bytes of shared memory of such a block.
+    pub(crate) fn shared(&self) -> u32 {
+        (self.pairs * volume(self.tiling.shape()) * size_of::<[f32; 2]>()) as u32
+    }
+
+    /// Values of the spectra of this tensor over one group.
+    pub(crate) fn spectra_len(&self, role: Role) -> usize {
+        self.map_count(role, self.group) * self.frequencies * 2
+    }
+
+    /// Values of workspace: the spectra of the three tensors.
+    pub(crate) fn workspace_len(&self) -> usize {
+        self.pass.roles().iter().map(|role| self.spectra_len(*role)).sum()
+    }
+
+    /// The spectra that other passes can use or have made.
+    pub(crate) fn shares(&self) -> Vec<Shared> {
+        let [left, right, _] = self.pass.roles();
+        let shared = |role| {
+            let key = SpectrumKey { role, tiling: self.tiling, layout: "frequencies" };
+            Shared { key, len: self.spectra_len(role), saved: self.transform_cost(role) }
+        };
+        vec![shared(left), shared(right)]
+    }
+
+    /// What transforming this tensor once takes, over all units: operations of all lines of every pair of maps but
+    /// those of zeros or not wanted, the tensor once and its spectra once.
+    pub(crate) fn transform_cost(&self, role: Role) -> Cost {
+        let held = self.tiling.span(role).map(|span| span.len());
+        let [_, n1, n2] = self.tiling.shape();
+        let lines = [n1 * n2, held[0] * n2, held[0] * held[1]];
+        let flops = |axis: usize| lines[axis] as f64 * Recipe::new(self.tiling.shape()[axis]).flops() as f64;
+        let of_pair: f64 = [0, 1, 2].map(flops).iter().sum();
+        let maps = self.map_count(role, self.units()) as f64;
+        let bytes = 4.0 * self.problem.len(role) as f64 + 8.0 * maps * self.frequencies as f64;
+        let groups = if role == Role::Weight { 1 } else { self.units().div_ceil(self.group) };
+        let cost =
+            Cost { transform_flops: of_pair * maps / 2.0, bytes, launches: groups as f64, ..Cost::default() };
+        cost.in_tasks(self.transform_blocks(role, self.group), self.multiprocessors)
+    }
+
+    /// What the products take: 8 operations for each complex multiply-add of whole tiles, and every spectrum once.
+    fn product_cost(&self) -> Cost {
+        let groups = self.units().div_ceil(self.group);
+        let product = Product::new(self, self.group);
+        let product_flops = 8.0 * groups as f64 * self.frequencies as f64 * product.multiply_adds();
+        let values: usize = self.pass.roles().iter().map(|role| self.spectra_len(*role)).sum();
+        let bytes = 4.0 * values as f64 * groups as f64;
+        let cost = Cost { product_flops, bytes, launches: groups as f64, ..Cost::default() };
+        cost.in_tasks(usize::try_from(product.blocks()).unwrap_or(usize::MAX), self.multiprocessors)
+    }
+
+    /// The counted cost of the pass.
+    pub(crate) fn cost(&self) -> Cost {
+        let transforms = self.pass.roles().map(|role| self.transform_cost(role));
+        let workspace = self.workspace_len() * size_of::<f32>();
+        let all = transforms.into_iter().fold(self.product_cost(), |sum, cost| sum + cost);
+        Cost { workspace, ..all }
+    }
+}

@@ -1,0 +1,106 @@
+//! Everything unsafe: the driver's first calls, device memory, launches, transfers. The rest of the crate has none.
+#![allow(unsafe_code)]
+
+mod launch;
+mod staging;
+
+use std::sync::Arc;
+
+use cudarc::driver::{CudaContext, CudaSlice, CudaStream, DriverError, result, sys};
+
+pub(crate) use launch::{Argument, Function, Launch, Span};
+pub(crate) use staging::Staging;
+
+/// Whether the driver library can be loaded and tells its version, so that the calls below find their functions.
+pub(crate) fn library_present() -> bool {
+    // SAFETY: loading runs the library's initialisers; libcuda has none that need anything of the caller.
+    if !unsafe { sys::is_culib_present() } {
+        return false;
+    }
+    // SAFETY: the library is there; the symbol is looked up under a type that can call nothing.
+    unsafe { sys::culib().get::<*const ()>(b"cuDriverGetVersion\0").is_ok() }
+}
+
+/// CUDA version the driver supports, 1000 major + 10 minor. Needs the library, not the driver's start.
+pub(crate) fn driver_version() -> Result<i32, DriverError> {
+    let mut version = 0;
+    // SAFETY: the library is there, and the pointer is to an integer that outlives the call.
+    unsafe { sys::cuDriverGetVersion(&mut version) }.result()?;
+    Ok(version)
+}
+
+/// Starts the driver and counts its devices.
+pub(crate) fn devices() -> Result<usize, DriverError> {
+    result::init()?;
+    Ok(result::device::get_count()?.try_into().unwrap_or(0))
+}
+
+/// A stream of its own, the only one that ever uses the memory allocated on it.
+pub(crate) fn stream(context: &Arc<CudaContext>) -> Result<Arc<CudaStream>, DriverError> {
+    // SAFETY: this crate uses a buffer on the one stream it was allocated on, which orders all uses and the end.
+    unsafe { context.disable_event_tracking() };
+    keep_freed_memory(context)?;
+    context.new_stream()
+}
+
+/// The device's pool keeps what is freed for the next allocation, rather than give it back at the next wait.
+fn keep_freed_memory(context: &Arc<CudaContext>) -> Result<(), DriverError> {
+    let mut pool = std::ptr::null_mut();
+    let mut kept = u64::MAX;
+    let attribute = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+    if context.has_async_alloc() {
+        // SAFETY: both pointers are to values that outlive the calls; this attribute's value is a u64.
+        unsafe {
+            sys::cuDeviceGetDefaultMemPool(&mut pool, context.cu_device()).result()?;
+            sys::cuMemPoolSetAttribute(pool, attribute, (&raw mut kept).cast()).result()?;
+        }
+    }
+    Ok(())
+}
+
+/// Memory for `len` values, at least one, with zeros.
+pub(crate) fn zeroed<T: Plain>(stream: &Arc<CudaStream>, len: usize) -> Result<CudaSlice<T>, DriverError> {
+    // SAFETY: the values are written before anyone can read them.
+    let mut slice = unsafe { stream.alloc::<T>(len.max(1)) }?;
+    stream.memset_zeros(&mut slice)?;
+    Ok(slice)
+}
+
+/// Numbers as device memory holds them.
+pub(crate) trait Plain: cudarc::driver::DeviceRepr + cudarc::driver::ValidAsZeroBits {}
+impl Plain for f32 {}
+impl Plain for i32 {}
+
+/// Loads a driver library in advance, so that it is taken for the driver wherever cudarc looks for one.
+#[cfg(feature = "emulate")]
+pub(crate) mod emulated {
+    use std::sync::OnceLock;
+
+    use libloading::Library;
+
+    fn library() -> &'static Library {
+        static LIBRARY: OnceLock<Library> = OnceLock::new();
+        // Tests name a library with other kernels in the environment.
+        let path = || std::env::var_os("EMULATED_DRIVER").unwrap_or_else(|| env!("EMULATED_DRIVER").into());
+        // SAFETY: the library is one that build.rs or a test made; its initialisers register kernels, nothing else.
+        LIBRARY.get_or_init(|| unsafe { Library::new(path()) }.expect("build.rs made it"))
+    }
+
+    /// Makes the emulated driver the one that is found.
+    pub(crate) fn load() {
+        library();
+    }
+
+    /// Sets the order in which threads and blocks of this thread's launches take turns.
+    pub(crate) fn set_order(order: i32) {
+        // SAFETY: the function has this type in emulate/driver.cpp.
+        unsafe { library().get::<extern "C" fn(i32)>(b"emulate_order\0").expect("it is there")(order) }
+    }
+
+    /// Sets the driver's version and its number of devices.
+    pub(crate) fn set_machine(version: i32, devices: i32) {
+        // SAFETY: the function has this type in emulate/driver.cpp.
+        let set = unsafe { library().get::<extern "C" fn(i32, i32)>(b"emulate_machine\0") };
+        set.expect("it is there")(version, devices);
+    }
+}
