@@ -4,13 +4,14 @@ use conv_core::{Axis, Ops};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+use crate::error::argument;
 use crate::{Conv2d, ConvOptions, Flatten, Linear, Pool, Relu, Result, Sequential};
 
 /// One convolution to 16 channels with a `kernel × kernel` kernel on `channels × size × size` images, ReLU,
 /// max-pooling 2×2, then 120, 84 and `classes` features with ReLU between them.
 ///
 /// # Errors
-/// [`conv_core::ProblemError`] for a kernel larger than the image, or for no channels or classes, or where memory
+/// For a kernel that leaves nothing to pool; [`conv_core::ProblemError`] for no channels or classes, or where memory
 /// cannot be had.
 pub fn report<B: Ops>(
     backend: &B,
@@ -20,6 +21,9 @@ pub fn report<B: Ops>(
     classes: usize,
     seed: u64,
 ) -> Result<Sequential<B>> {
+    if kernel == 0 || kernel >= size {
+        return Err(argument("kernel of the network", format!("1 to {}", size.saturating_sub(1)), kernel));
+    }
     let random = &mut StdRng::seed_from_u64(seed);
     let pooled = Axis::new(size, kernel).output() / 2;
     Ok(Sequential::new()
