@@ -37,7 +37,7 @@ pub(crate) struct Report {
 /// Does what the flags say.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub(crate) fn run(report: &Report) -> Result<(), Failure> {
     write(&report.results, &report.output)
 }
