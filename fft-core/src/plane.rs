@@ -9,18 +9,19 @@
 //! `Σ_x exp(-2πi x k2/n2) exp(-2πi x k1/n) Σ_y exp(-2πi y k1/n1) v[y n2 + x]` (Gentleman and Sande 1966): the same
 //! two steps with a factor between them.
 
-use crate::arith::{TWIDDLE_FLOPS, twisted};
+mod steps;
+
+use crate::arith::TWIDDLE_FLOPS;
 use crate::error::{ShapeError, check_len};
 use crate::grid::{check_scratch, crop_of, points_of, support_of};
 use crate::line::{self, LineFft};
-use crate::pass::{load, store};
 use crate::real::{RealLine, row_flops, row_scratch_len};
 use crate::recipe::Recipe;
-use crate::transpose::square;
 use crate::{COMPLEX_POINT, LANES, Point};
 use num_complex::Complex;
-use pulp::{Arch, Simd, WithSimd};
+use pulp::Arch;
 use std::ops::Range;
+use steps::{Forward, Inverse};
 
 /// Real to half-complex transforms of a shape, one map at a time.
 ///
@@ -236,42 +237,6 @@ impl PlaneFft {
         check_len("spectrum", self.spectrum_len() * COMPLEX_POINT, spectrum.len())?;
         check_scratch(PlaneFft::scratch_len_of(&self.shape)?, scratch.len())
     }
-
-    /// Scratch as columns of a strip, the strip, and the scratch of lines.
-    fn divide<'s>(&self, scratch: &'s mut [f32]) -> (&'s mut [Point], &'s mut [f32], &'s mut [f32]) {
-        let (columns, rest) = scratch.split_at_mut(self.sizes().column_points() * COMPLEX_POINT);
-        let (strip, rest) = rest.split_at_mut(self.points[1] * LANES);
-        (columns.as_chunks_mut().0, strip, rest)
-    }
-
-    /// The lines of axis 0 of a strip; `swap` makes it the inverse.
-    #[inline(always)]
-    fn along_depth<S: Simd>(&self, simd: S, swap: bool, columns: &mut [Point], scratch: &mut [f32]) {
-        let [n0, ..] = self.points;
-        let stride = self.sizes().blocks() * LANES;
-        if n0 > 1 {
-            for k1 in 0..self.sizes().half() {
-                let line = &mut columns[k1..][..(n0 - 1) * stride + 1];
-                self.depth.in_place(simd, swap, line, stride, scratch);
-            }
-        }
-    }
-
-    /// Calls `visit(columns of a block, row of the block)` for every block of 16 frequencies of axis 1, where a row
-    /// begins at column `x`.
-    fn tiles(
-        &self,
-        columns: &mut [Point],
-        spectrum: &mut [Point],
-        x: usize,
-        mut visit: impl FnMut(&mut [Point], &mut [Point]),
-    ) {
-        let lines = spectrum.chunks_exact_mut(self.points[2]);
-        for (block, line) in columns.chunks_exact_mut(LANES).zip(lines) {
-            let end = (x + LANES).min(line.len());
-            visit(block, &mut line[x..end]);
-        }
-    }
 }
 
 /// The factors between the steps of a folded axis.
@@ -287,146 +252,6 @@ fn twist(sizes: Sizes) -> Vec<Point> {
         point
     };
     (0..sizes.blocks()).flat_map(|block| (0..n2).map(move |x| (block, x))).map(point).collect()
-}
-
-/// Multiplies the points of a row by the factors, or by their conjugates.
-#[inline(always)]
-fn multiply<S: Simd>(simd: S, row: &mut [Point], factors: &[Point], conjugate: bool) {
-    for (point, factor) in row.iter_mut().zip(factors) {
-        for part in 0..LANES / S::F32_LANES {
-            let (a, w) = (load::<S>(false, point, part), load::<S>(false, factor, part));
-            let w = if conjugate { Complex { re: w.re, im: simd.neg_f32s(w.im) } } else { w };
-            store::<S>(false, point, part, twisted(simd, a, w));
-        }
-    }
-}
-
-/// Transposes 16 points of 16 lanes.
-fn transposed(from: &[Point], to: &mut [Point]) {
-    let (from, to) = (from.as_flattened(), to.as_flattened_mut());
-    square(from, COMPLEX_POINT, to, COMPLEX_POINT);
-    square(&from[LANES..], COMPLEX_POINT, &mut to[LANES..], COMPLEX_POINT);
-}
-
-/// [`PlaneFft::forward`] with checked arguments.
-struct Forward<'a> {
-    plan: &'a PlaneFft,
-    at: [Range<usize>; 3],
-    /// Points of the last axis of the shape that count.
-    row_end: usize,
-    real: &'a [f32],
-    spectrum: &'a mut [Point],
-    scratch: &'a mut [f32],
-}
-
-impl Forward<'_> {
-    /// Copies the strip that begins with column `x` of slice `z`.
-    fn gather(&self, z: usize, x: usize, strip: &mut [f32]) {
-        let [_, n1, n2] = self.plan.points;
-        for (y, to) in self.at[1].clone().zip(strip.chunks_exact_mut(LANES)) {
-            let end = if self.plan.twist.is_some() {
-                self.row_end - (y * n2).min(self.row_end)
-            } else {
-                self.at[2].end
-            };
-            let len = end.min(n2).saturating_sub(x).min(LANES);
-            let from = ((z * n1 + y) * n2 + x).min(self.real.len());
-            to[..len].copy_from_slice(&self.real[from..][..len]);
-            to[len..].fill(0.0);
-        }
-    }
-}
-
-impl WithSimd for Forward<'_> {
-    type Output = ();
-    #[inline(always)]
-    fn with_simd<S: Simd>(mut self, simd: S) {
-        let plan = self.plan;
-        let (columns, strip, rest) = plan.divide(std::mem::take(&mut self.scratch));
-        let spectrum = std::mem::take(&mut self.spectrum);
-        let (rows, end) = (plan.sizes().blocks() * LANES, self.at[2].end);
-        for x in (0..end).step_by(LANES) {
-            columns.fill([0.0; COMPLEX_POINT]);
-            for z in self.at[0].clone() {
-                self.gather(z, x, strip);
-                let column = &mut columns[z * rows..][..plan.sizes().half()];
-                plan.column.forward(simd, self.at[1].end, strip, column, rest);
-            }
-            plan.along_depth(simd, false, columns, rest);
-            plan.tiles(columns, spectrum, x, |columns, row| {
-                if row.len() == LANES {
-                    return transposed(columns, row);
-                }
-                let mut tile = [[0.0; COMPLEX_POINT]; LANES];
-                transposed(columns, &mut tile);
-                row.copy_from_slice(&tile[..row.len()]);
-            });
-        }
-        let (n2, filled) = (plan.points[2], end.next_multiple_of(LANES).min(plan.points[2]));
-        for (number, row) in spectrum.chunks_exact_mut(n2).enumerate() {
-            row[filled..].fill([0.0; COMPLEX_POINT]);
-            if let Some(twist) = &plan.twist {
-                multiply(simd, &mut row[..filled], &twist[number * n2..], false);
-            }
-            plan.row.in_place(simd, false, row, 1, rest);
-        }
-    }
-}
-
-/// [`PlaneFft::inverse`] with checked arguments.
-struct Inverse<'a> {
-    plan: &'a PlaneFft,
-    at: [Range<usize>; 3],
-    real: &'a mut [f32],
-    spectrum: &'a [Point],
-    scratch: &'a mut [f32],
-}
-
-impl Inverse<'_> {
-    /// Copies the strip to the columns from `x` on of slice `z`.
-    fn scatter(&mut self, z: usize, x: usize, strip: &[f32]) {
-        let [_, n1, n2] = self.plan.points;
-        let len = LANES.min(n2 - x);
-        for y in self.at[1].clone() {
-            self.real[(z * n1 + y) * n2 + x..][..len].copy_from_slice(&strip[y * LANES..][..len]);
-        }
-    }
-}
-
-impl WithSimd for Inverse<'_> {
-    type Output = ();
-    #[inline(always)]
-    fn with_simd<S: Simd>(mut self, simd: S) {
-        let (plan, spectrum) = (self.plan, self.spectrum);
-        let scratch = std::mem::take(&mut self.scratch);
-        let (lines, scratch) = scratch.split_at_mut(plan.spectrum_len() * COMPLEX_POINT);
-        let lines: &mut [Point] = lines.as_chunks_mut().0;
-        let (columns, strip, rest) = plan.divide(scratch);
-        let (n2, rows) = (plan.points[2], plan.sizes().blocks() * LANES);
-        let (begin, end) = (self.at[2].start / LANES * LANES, self.at[2].end.next_multiple_of(LANES).min(n2));
-        for (number, (from, row)) in spectrum.chunks_exact(n2).zip(lines.chunks_exact_mut(n2)).enumerate() {
-            plan.row.apart(simd, true, from, row, rest);
-            if let Some(twist) = &plan.twist {
-                multiply(simd, &mut row[begin..end], &twist[number * n2 + begin..], true);
-            }
-        }
-        for x in (begin..end).step_by(LANES) {
-            plan.tiles(columns, lines, x, |columns, row| {
-                if row.len() == LANES {
-                    return transposed(row, columns);
-                }
-                let mut tile = [[0.0; COMPLEX_POINT]; LANES];
-                tile[..row.len()].copy_from_slice(row);
-                transposed(&tile, columns);
-            });
-            plan.along_depth(simd, true, columns, rest);
-            for z in self.at[0].clone() {
-                let column = &mut columns[z * rows..][..plan.sizes().half()];
-                plan.column.inverse(simd, column, strip, rest);
-                self.scatter(z, x, strip);
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -26,6 +26,8 @@ pub(crate) fn run(long: bool) -> anyhow::Result<()> {
     licences(&sh)?;
     if long {
         cmd!(sh, "cargo test --workspace --release --quiet -- --ignored").run()?;
+        cmd!(sh, "cargo test --package backend-cuda --features emulate --release --quiet -- --ignored")
+            .run()?;
         // As on processors without AVX-512.
         cmd!(sh, "cargo test --package fft-core --package backend-cpu --no-default-features --quiet")
             .run()?;
