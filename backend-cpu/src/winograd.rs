@@ -20,6 +20,10 @@ impl ConvAlgorithm<Cpu> for Winograd {
         "winograd"
     }
 
+    fn max_error(&self) -> f64 {
+        2e-5
+    }
+
     fn estimate(
         &self,
         machine: &Machine,

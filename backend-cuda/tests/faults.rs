@@ -9,7 +9,7 @@ use std::{env, fs};
 use backend_cuda::emulate::{Order, open};
 use conv_core::algorithm::find;
 use conv_core::reference::Reference;
-use conv_core::testing::{run_once, tolerance, values};
+use conv_core::testing::{run_once, values};
 use conv_core::{Backend, ConvProblem, Pass};
 
 /// The algorithm that a child runs, and the driver it takes.
@@ -29,7 +29,7 @@ fn child() {
         let algorithm = find(cuda.algorithms(), &name).unwrap();
         let found = run_once(&cuda, algorithm, &problem, pass, [&lhs, &rhs], None).unwrap();
         let error = Reference::new(&problem, pass, &lhs, &rhs).unwrap().error(&found);
-        assert!(error <= tolerance(&name), "wrong result: {error:.1e} in {pass}, {order:?}");
+        assert!(error <= algorithm.max_error(), "wrong result: {error:.1e} in {pass}, {order:?}");
     }
 }
 

@@ -44,6 +44,12 @@ pub trait ConvAlgorithm<B: Backend>: Send + Sync {
     /// Stable name, used in flags, cost tables and logs.
     fn name(&self) -> &'static str;
 
+    /// What its error stays below: the largest error of any value over the largest sum of absolute products of any
+    /// value.
+    fn max_error(&self) -> f64 {
+        2e-6
+    }
+
     /// Accepts with a counted cost or refuses with a reason. Arithmetic only: needs no device.
     ///
     /// # Errors

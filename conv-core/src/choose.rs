@@ -18,6 +18,15 @@ pub enum Policy {
     Named(String),
 }
 
+/// What a choice has to stay below; nothing by default.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Limits {
+    /// Bytes of workspace.
+    pub workspace: Option<usize>,
+    /// [`ConvAlgorithm::max_error`].
+    pub error: Option<f64>,
+}
+
 /// What one algorithm answered.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
@@ -90,17 +99,21 @@ impl Ranking {
 
 /// Ranks without touching a device, so that a laptop can answer for any machine's table.
 ///
-/// `limit` is in bytes of workspace; `None` means no limit.
+/// What exceeds one of `limits` is refused.
 pub fn rank<B: crate::Backend>(
     algorithms: &[&'static dyn ConvAlgorithm<B>],
     machine: &Machine,
     problem: &ConvProblem,
     pass: Pass,
-    limit: Option<usize>,
+    limits: Limits,
 ) -> Ranking {
     let answer = |algorithm: &dyn ConvAlgorithm<B>| {
+        let bound = algorithm.max_error();
+        if let Some(limit) = limits.error.filter(|limit| bound > *limit) {
+            return Err(Unsupported::Inexact { bound: format!("{bound:e}"), limit: format!("{limit:e}") });
+        }
         let cost = algorithm.estimate(machine, problem, pass)?;
-        match limit {
+        match limits.workspace {
             Some(limit) if cost.workspace > limit => {
                 Err(Unsupported::Workspace { needed: cost.workspace, limit })
             }
@@ -164,7 +177,7 @@ struct Candidate {
 
 /// Chooses the passes of a step together: over all combinations of willing algorithms, the least sum of
 /// predicted times, where a transform that several passes share is paid once. Sharing is left out where it
-/// would exceed `limit` bytes together with the workspace.
+/// would exceed the limit together with the workspace.
 ///
 /// # Errors
 /// As [`Ranking::choose`].
@@ -174,17 +187,17 @@ pub fn choose_step<B: crate::Backend>(
     problem: &ConvProblem,
     passes: &[Pass],
     policy: &Policy,
-    limit: Option<usize>,
+    limits: Limits,
 ) -> Result<StepChoice> {
     let mut times = Vec::new();
     for &pass in passes {
-        let ranking = rank(algorithms, machine, problem, pass, limit);
+        let ranking = rank(algorithms, machine, problem, pass, limits);
         let best = ranking.choose(policy)?.algorithm;
         let wanted = |name| !matches!(policy, Policy::Named(_)) || name == best;
         let predicted = ranking.predicted().filter(|(algorithm, _)| wanted(*algorithm)).collect();
         times.push((ranking, predicted));
     }
-    choose_step_by(algorithms, machine, &times, limit)
+    choose_step_by(algorithms, machine, &times, limits.workspace)
 }
 
 /// [`choose_step`] among the algorithms listed beside each pass's ranking, at the seconds listed instead of

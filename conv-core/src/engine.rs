@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::algorithm::{check_len, find};
-use crate::choose::{StepChoice, choose_inference, choose_step, rank};
+use crate::choose::{Limits, StepChoice, choose_inference, choose_step, rank};
 use crate::measured::Measurements;
 use crate::{Backend, ConvKernel, ConvProblem, Operands, Pass, Policy, Ranking, Result, Scratch, Spectra};
 
@@ -18,7 +18,7 @@ type Kernels<B> = HashMap<(ConvProblem, Pass, &'static str), Arc<dyn ConvKernel<
 pub struct Engine<B: Backend> {
     backend: B,
     policy: Policy,
-    workspace_limit: Option<usize>,
+    limits: Limits,
     kernels: Kernels<B>,
     workspace: B::Buffer,
     measured: Measurements,
@@ -91,7 +91,7 @@ impl<B: Backend> Engine<B> {
         Ok(Engine {
             backend,
             policy: Policy::Predicted,
-            workspace_limit: None,
+            limits: Limits::default(),
             kernels: HashMap::new(),
             workspace,
             measured: Measurements::new(crate::cache::folder()),
@@ -121,7 +121,14 @@ impl<B: Backend> Engine<B> {
 
     /// The same engine that uses at most `bytes` of workspace; `None` lifts the limit.
     pub fn with_workspace_limit(mut self, bytes: Option<usize>) -> Self {
-        self.workspace_limit = bytes;
+        self.limits.workspace = bytes;
+        self
+    }
+
+    /// The same engine that takes algorithms alone whose [`crate::ConvAlgorithm::max_error`] is at most `error`: with
+    /// 2e-6 none that trades digits for speed (winograd). `None` lifts the limit.
+    pub fn with_max_error(mut self, error: Option<f64>) -> Self {
+        self.limits.error = error;
         self
     }
 
@@ -147,9 +154,9 @@ impl<B: Backend> Engine<B> {
         self.backend.len(&self.workspace) * size_of::<f32>()
     }
 
-    /// Every algorithm's answer for this problem and pass under the workspace limit.
+    /// Every algorithm's answer for this problem and pass under the engine's limits.
     pub fn explain(&self, problem: &ConvProblem, pass: Pass) -> Ranking {
-        rank(self.backend.algorithms(), self.backend.machine(), problem, pass, self.workspace_limit)
+        rank(self.backend.algorithms(), self.backend.machine(), problem, pass, self.limits)
     }
 
     /// Chooses by the engine's policy, builds on first use and books the workspace.
@@ -175,7 +182,7 @@ impl<B: Backend> Engine<B> {
     /// As [`Engine::plan`].
     pub fn plan_step(&mut self, problem: &ConvProblem, passes: &[Pass], policy: &Policy) -> Result<Step<B>> {
         let (machine, algorithms) = (self.backend.machine(), self.backend.algorithms());
-        let mut choice = choose_step(algorithms, machine, problem, passes, policy, self.workspace_limit)?;
+        let mut choice = choose_step(algorithms, machine, problem, passes, policy, self.limits)?;
         if *policy == Policy::Measured {
             choice = self.measured_step(problem, passes, &choice)?;
         }
@@ -200,7 +207,7 @@ impl<B: Backend> Engine<B> {
             }
         };
         let (machine, algorithms) = (self.backend.machine(), self.backend.algorithms());
-        let choice = choose_inference(algorithms, machine, &(ranking, times), self.workspace_limit)?;
+        let choice = choose_inference(algorithms, machine, &(ranking, times), self.limits.workspace)?;
         self.step(problem, &[pass], choice, true)
     }
 

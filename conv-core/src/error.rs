@@ -118,6 +118,14 @@ pub enum Unsupported {
     /// The geometry is outside what the algorithm does.
     #[error("{0}")]
     Geometry(Cow<'static, str>),
+    /// The results are less exact than is asked for.
+    #[error("its error may be {bound}, the limit is {limit}")]
+    Inexact {
+        /// The algorithm's bound, [`crate::ConvAlgorithm::max_error`].
+        bound: String,
+        /// The error allowed.
+        limit: String,
+    },
 }
 
 /// A failure the caller has to act on.

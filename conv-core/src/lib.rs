@@ -27,7 +27,7 @@ mod text;
 pub mod winograd;
 
 pub use algorithm::{Backend, ConvAlgorithm, ConvKernel, Operands, Scratch};
-pub use choose::{Policy, Ranking};
+pub use choose::{Limits, Policy, Ranking};
 pub use cost::{Cost, CostModel, Machine, Rates, TableSource};
 pub use engine::{Engine, Planned, Step};
 pub use error::{Error, ParseError, ProblemError, Result, Unsupported};

@@ -1,6 +1,6 @@
 //! Ranking, policies, the workspace limit and the choice of a step, on toy algorithms with set costs.
 
-use conv_core::choose::{choose_step, choose_step_by, rank};
+use conv_core::choose::{Limits, choose_step, choose_step_by, rank};
 use conv_core::fourier::Tiling;
 use conv_core::spectra::{Shared, SpectrumKey};
 use conv_core::testing::HostBackend;
@@ -16,6 +16,7 @@ struct Toy {
     workspace: usize,
     shared: f64,
     refuses: bool,
+    max_error: f64,
 }
 
 struct Fill(&'static str, usize);
@@ -23,6 +24,10 @@ struct Fill(&'static str, usize);
 impl ConvAlgorithm<HostBackend> for Toy {
     fn name(&self) -> &'static str {
         self.name
+    }
+
+    fn max_error(&self) -> f64 {
+        self.max_error
     }
 
     fn estimate(&self, _: &Machine, _: &ConvProblem, pass: Pass) -> std::result::Result<Cost, Unsupported> {
@@ -67,7 +72,7 @@ impl ConvKernel<HostBackend> for Fill {
 }
 
 const fn toy(name: &'static str, operations: [f64; 3], workspace: usize) -> Toy {
-    Toy { name, operations, workspace, shared: 0.0, refuses: false }
+    Toy { name, operations, workspace, shared: 0.0, refuses: false, max_error: 2e-6 }
 }
 
 static SLOW: Toy = toy("slow", [9.0, 9.0, 9.0], 0);
@@ -88,7 +93,7 @@ fn problem() -> ConvProblem {
 
 #[test]
 fn a_ranking_holds_every_answer_and_marks_the_pick() {
-    let ranking = rank(LIST, backend().machine(), &problem(), Pass::Forward, None);
+    let ranking = rank(LIST, backend().machine(), &problem(), Pass::Forward, Limits::default());
     let names: Vec<_> = ranking.entries.iter().map(|entry| entry.algorithm).collect();
     assert_eq!(names, ["fast", "sharing", "slow", "sunday"]);
     let text = ranking.to_string();
@@ -98,15 +103,38 @@ fn a_ranking_holds_every_answer_and_marks_the_pick() {
 
 #[test]
 fn the_limit_turns_large_workspaces_into_refusals() {
-    let ranking = rank(LIST, backend().machine(), &problem(), Pass::Forward, Some(3999));
+    let ranking = rank(
+        LIST,
+        backend().machine(),
+        &problem(),
+        Pass::Forward,
+        Limits { workspace: Some(3999), ..Limits::default() },
+    );
     assert_eq!(ranking.pick().unwrap().algorithm, "slow");
     let error = ranking.choose(&Policy::Named("fast".into())).unwrap_err().to_string();
     assert_eq!(error, "fast needs 4000 bytes of workspace for forward of n1 c2 o3 i8 k3, the limit is 3999");
 }
 
 #[test]
+fn a_limit_of_errors_leaves_out_what_is_less_exact() {
+    static COARSE: Toy = Toy { max_error: 2e-5, ..toy("fast", [1.0; 3], 0) };
+    let list: &[&dyn ConvAlgorithm<HostBackend>] = &[&SLOW, &COARSE];
+    let within = |error| {
+        let limits = Limits { error, ..Limits::default() };
+        rank(list, backend().machine(), &problem(), Pass::Forward, limits)
+    };
+    for (error, pick) in [(None, "fast"), (Some(2e-5), "fast"), (Some(1e-5), "slow")] {
+        assert_eq!(within(error).pick().unwrap().algorithm, pick, "{error:?}");
+    }
+    let refused = within(Some(1e-5)).choose(&Policy::Named("fast".into())).unwrap_err().to_string();
+    assert_eq!(refused, "fast refuses forward of n1 c2 o3 i8 k3: its error may be 2e-5, the limit is 1e-5");
+    let none = within(Some(1e-7)).choose(&Policy::Predicted).unwrap_err().to_string();
+    assert!(none.contains("forward of n1 c2 o3 i8 k3"), "{none}");
+}
+
+#[test]
 fn named_algorithms_that_are_unknown_or_refuse_are_errors() {
-    let ranking = rank(LIST, backend().machine(), &problem(), Pass::Forward, None);
+    let ranking = rank(LIST, backend().machine(), &problem(), Pass::Forward, Limits::default());
     let refused = ranking.choose(&Policy::Named("sunday".into())).unwrap_err();
     assert_eq!(refused.to_string(), "sunday refuses forward of n1 c2 o3 i8 k3: it only takes Sundays");
     let unknown = Engine::new(backend()).unwrap().with_policy(Policy::Named("quick".into())).err().unwrap();
@@ -118,8 +146,9 @@ fn named_algorithms_that_are_unknown_or_refuse_are_errors() {
 
 #[test]
 fn a_step_is_chosen_as_a_whole() {
-    let choose = |limit| {
-        choose_step(LIST, backend().machine(), &problem(), &Pass::ALL, &Policy::Predicted, limit).unwrap()
+    let choose = |workspace| {
+        let limits = Limits { workspace, ..Limits::default() };
+        choose_step(LIST, backend().machine(), &problem(), &Pass::ALL, &Policy::Predicted, limits).unwrap()
     };
     // Alone, "fast" wins forward; with the input's spectrum shared, "sharing" does: 3 + 2 - 1.5 < 2 + 2.
     let free = choose(None);
@@ -134,7 +163,7 @@ fn a_step_is_chosen_as_a_whole() {
 #[test]
 fn candidates_are_predicted_within_twice_the_best() {
     let candidates = |backend: HostBackend, pass| {
-        let ranking = rank(LIST, backend.machine(), &problem(), pass, None);
+        let ranking = rank(LIST, backend.machine(), &problem(), pass, Limits::default());
         ranking.candidates().iter().map(|(name, _)| *name).collect::<Vec<_>>()
     };
     assert_eq!(candidates(backend(), Pass::Forward), ["fast", "sharing"]);
@@ -148,7 +177,7 @@ fn candidates_are_predicted_within_twice_the_best() {
 fn a_step_by_other_seconds_scales_what_sharing_saves() {
     let backend = backend();
     let times = [Pass::Forward, Pass::BackwardWeights].map(|pass| {
-        let ranking = rank(LIST, backend.machine(), &problem(), pass, None);
+        let ranking = rank(LIST, backend.machine(), &problem(), pass, Limits::default());
         (ranking, vec![("fast", 0.08), ("sharing", 0.09)])
     });
     let step = choose_step_by(LIST, backend.machine(), &times, None).unwrap();

@@ -1,6 +1,6 @@
 //! The flags that all programs share.
 
-use conv_core::{Backend, Engine, Policy};
+use conv_core::{Backend, Engine, Limits, Policy};
 
 use crate::Failure;
 
@@ -35,6 +35,19 @@ pub struct Common {
     /// Most MiB of memory besides the tensors, 0 for none at all [default: no limit].
     #[arg(long, value_name = "N")]
     pub workspace_limit_mib: Option<usize>,
+
+    /// Largest error of an algorithm, relative to the largest sum of absolute products of an output; 2e-6 leaves out
+    /// winograd [default: no limit].
+    #[arg(long, value_name = "E", value_parser = max_error)]
+    pub max_error: Option<f64>,
+}
+
+/// A number above 0.
+fn max_error(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(error) if error > 0.0 => Ok(error),
+        _ => Err("expected a number above 0, such as 2e-6".into()),
+    }
 }
 
 impl Common {
@@ -47,9 +60,10 @@ impl Common {
         }
     }
 
-    /// The workspace limit in bytes.
-    pub fn workspace_limit(&self) -> Option<usize> {
-        self.workspace_limit_mib.map(|mib| mib.saturating_mul(1 << 20))
+    /// What algorithms have to stay below.
+    pub fn limits(&self) -> Limits {
+        let workspace = self.workspace_limit_mib.map(|mib| mib.saturating_mul(1 << 20));
+        Limits { workspace, error: self.max_error }
     }
 
     /// An engine as the flags ask for.
@@ -58,6 +72,7 @@ impl Common {
     /// An algorithm that the backend does not have.
     pub fn engine<B: Backend>(&self, backend: B) -> Result<Engine<B>, Failure> {
         let engine = Engine::new(backend)?.with_policy(self.policy())?;
-        Ok(engine.with_workspace_limit(self.workspace_limit()))
+        let Limits { workspace, error } = self.limits();
+        Ok(engine.with_workspace_limit(workspace).with_max_error(error))
     }
 }

@@ -33,7 +33,7 @@ impl Program for Explain {
     }
 
     fn run<B: Ops>(self, backend: B, out: &mut (dyn Write + Send)) -> Result<(), Failure> {
-        let (policy, limit) = (self.common.policy(), self.common.workspace_limit());
+        let (policy, limits) = (self.common.policy(), self.common.limits());
         let mut engine = self.common.engine(backend)?;
         let machine = self.machine(engine.backend().machine())?;
         let problem: ConvProblem = self.line.parse().map_err(conv_core::Error::Parse)?;
@@ -42,7 +42,7 @@ impl Program for Explain {
         writeln!(out, "table: {}", machine.describe_table())?;
         let mut how = "measured";
         for pass in Pass::ALL {
-            let ranking = rank(algorithms, &machine, &problem, pass, limit);
+            let ranking = rank(algorithms, &machine, &problem, pass, limits);
             write!(out, "\n{ranking}")?;
             let pick = ranking.choose(&policy)?.algorithm;
             if policy == Policy::Measured {
@@ -57,7 +57,7 @@ impl Program for Explain {
             let picks = picks.map(|planned| (planned.pass(), planned.algorithm()));
             return write_step(out, picks, step.shared(), how, step.seconds());
         }
-        let step = choose_step(algorithms, &machine, &problem, &Pass::ALL, &policy, limit)?;
+        let step = choose_step(algorithms, &machine, &problem, &Pass::ALL, &policy, limits)?;
         let picks = Pass::ALL.into_iter().zip(step.algorithms);
         write_step(out, picks, step.shared.len(), "predicted", step.seconds)
     }

@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 
 use common::{Folder, failure};
-use conv_core::choose::rank;
+use conv_core::choose::{Limits, rank};
 use conv_core::{Backend, ConvProblem, Pass};
 use examples::convolve::Convolve;
 
@@ -148,7 +148,7 @@ fn a_workspace_limit_below_a_named_algorithm_says_how_much_it_needs() {
     let cpu = common::cpu();
     let problem: ConvProblem = "n1 c2 o4 i6x6 k3x3".parse().unwrap();
     let folder = folder();
-    for entry in rank(cpu.algorithms(), cpu.machine(), &problem, Pass::Forward, None).entries {
+    for entry in rank(cpu.algorithms(), cpu.machine(), &problem, Pass::Forward, Limits::default()).entries {
         if let Ok((cost, _)) = entry.answer {
             let line = format!("{FORWARD} --workspace-limit-mib 0 --algorithm {}", entry.algorithm);
             let words = words(&folder, &line);

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Folder, cpu, failure, run};
-use conv_core::choose::rank;
+use conv_core::choose::{Limits, rank};
 use conv_core::reference::Reference;
 use conv_core::testing::{edge_problems, values};
 use conv_core::{Backend, ConvProblem, Pass, Role, Unsupported};
@@ -147,7 +147,8 @@ fn every_name_computes_or_refuses_with_three() {
     let cpu = cpu();
     let lines = ["n2 c2 o4 i9x8 k3x3 s2 p1:0", "n1 c1 o1 i40 k3 d7", "n1 c2 o2 i5x6x7 k2x3x1 g2"];
     for problem in lines.map(|line| line.parse::<ConvProblem>().unwrap()) {
-        for entry in rank(cpu.algorithms(), cpu.machine(), &problem, Pass::Forward, None).entries {
+        for entry in rank(cpu.algorithms(), cpu.machine(), &problem, Pass::Forward, Limits::default()).entries
+        {
             match entry.answer {
                 Ok(_) => check(&problem, Pass::Forward, &["--algorithm", entry.algorithm]),
                 Err(reason) => refused(&problem, entry.algorithm, &reason),

@@ -4,7 +4,7 @@ mod common;
 
 use backend_cpu::machine_names;
 use common::{cpu, failure, run};
-use conv_core::choose::rank;
+use conv_core::choose::{Limits, rank};
 use conv_core::{Backend, ConvProblem, Pass, TableSource};
 use examples::explain::Explain;
 
@@ -56,7 +56,7 @@ fn another_machine_and_problems_beyond_this_ones_memory() {
 
 #[test]
 fn bad_lines_are_exit_2() {
-    let cases: [(&[&str], &str); 12] = [
+    let cases: [(&[&str], &str); 13] = [
         (&["n1 c1 o1 i4"], "field k is missing"),
         (&["n1 c1 o1 i4 k2 z3"], "unknown field \"z3\""),
         (&["n1 c1 o1 i4 k2 n1"], "field n stands twice"),
@@ -72,6 +72,7 @@ fn bad_lines_are_exit_2() {
         (&[LINE, "--algorithm", "nonsense"], "unknown algorithm \"nonsense\""),
         (&[LINE, "--backend", "cuda"], "backend cuda: "),
         (&[LINE, "--workspace-limit-mib", "-1"], "unexpected argument"),
+        (&[LINE, "--max-error", "0"], "expected a number above 0, such as 2e-6"),
     ];
     for (words, expected) in cases {
         let (code, message) = failure::<Explain>(words);
@@ -86,7 +87,7 @@ fn a_named_algorithm_explains_refuses_or_lacks_workspace() {
         let problem: ConvProblem = line.parse().unwrap();
         for algorithm in cpu.algorithms().iter().map(|algorithm| algorithm.name()) {
             let willing = Pass::ALL.into_iter().all(|pass| {
-                let ranking = rank(cpu.algorithms(), cpu.machine(), &problem, pass, None);
+                let ranking = rank(cpu.algorithms(), cpu.machine(), &problem, pass, Limits::default());
                 ranking.entries.iter().any(|entry| entry.algorithm == algorithm && entry.answer.is_ok())
             });
             let words = ["--algorithm", algorithm, line];

@@ -15,7 +15,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use conv_core::algorithm::find;
-use conv_core::{Engine, Ops, Policy};
+use conv_core::{Engine, Limits, Ops, Policy};
 use examples::files::check_writable;
 use examples::{Common, Failure, Program};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -114,7 +114,8 @@ impl Program for Bench {
             bar.set_message(format!("{} {}", cell.named.name, cell.work.name()));
             found.add(measure::measure(&backend, cell, &settings, &mut workers)?)?;
         }
-        let engine = Engine::new(backend)?.with_workspace_limit(settings.limit);
+        let Limits { workspace, error } = settings.limits;
+        let engine = Engine::new(backend)?.with_workspace_limit(workspace).with_max_error(error);
         let engine = RefCell::new(engine);
         for net in nets {
             bar.set_message(net.name().to_string());
@@ -177,7 +178,7 @@ impl Bench {
         Ok(measure::Settings {
             policy,
             all,
-            limit: self.common.workspace_limit(),
+            limits: self.common.limits(),
             peers: self.peer.clone(),
             check: self.check,
             phases: self.phases,

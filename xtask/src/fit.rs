@@ -170,7 +170,7 @@ impl Fit {
         pass: Pass,
     ) -> Result<Vec<Sample>, Failure> {
         let work = Work::Pass(pass);
-        let mut ways = ways(backend, problem, work, &Policy::Predicted, true, self.common.workspace_limit())?;
+        let mut ways = ways(backend, problem, work, &Policy::Predicted, true, self.common.limits())?;
         let cost = |name: &str| {
             let algorithm = conv_core::algorithm::find(backend.algorithms(), name).ok()?;
             algorithm.estimate(backend.machine(), problem, pass).ok()

@@ -101,6 +101,12 @@ impl Grid {
         })
     }
 
+    /// How many groups there are.
+    pub(super) fn group_count(&self) -> usize {
+        let counts = self.tile_counts();
+        (0..4).map(|axis| counts[axis].div_ceil(self.group[axis])).product()
+    }
+
     /// All groups, the last axis fastest.
     pub(super) fn groups(&self) -> Vec<Group> {
         let [images, slices, rows, columns] = &self.parts();

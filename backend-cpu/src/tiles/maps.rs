@@ -58,14 +58,14 @@ impl<T: Transform> Maps<T> {
         let summed = channels(problem, pass)[1];
         let element = transform.kind().element();
         let panel = PANEL / element;
-        let of_tile = transform.points() * element * (element_blocks(summed) + panel);
-        let most = machine.caches[1] * 3 / 2 / size_of::<f32>() / of_tile;
-        let grid = Grid::new(
-            problem,
-            pass,
-            (sizes.tile, sizes.targets()),
-            (transform.kind().fewest()..=most, threads),
-        );
+        let grid = |kept: Kept| {
+            let blocks = if kept == Kept::Weights { element_blocks(summed) + panel } else { panel };
+            let of_tile = transform.points() * element * blocks;
+            let most = machine.caches[1] * 3 / 2 / size_of::<f32>() / of_tile;
+            let tiles = transform.kind().fewest()..=most;
+            Grid::new(problem, pass, (sizes.tile, sizes.targets()), (tiles, threads))
+        };
+        let [grid, of_kept_tiles] = [Kept::Weights, Kept::Tiles].map(grid);
         let maps = Maps {
             problem: *problem,
             pass,
@@ -79,8 +79,9 @@ impl<T: Transform> Maps<T> {
         };
         let large = || Unsupported::Geometry("its transformed tiles are larger than any memory".into());
         maps.checked().ok_or_else(large)?;
-        let [weights, tiles] = [Kept::Weights, Kept::Tiles].map(|kept| maps.bytes(kept));
-        Ok(Maps { kept: if weights <= tiles { Kept::Weights } else { Kept::Tiles }, ..maps })
+        let least = maps.bytes();
+        let other = Maps { kept: Kept::Tiles, grid: of_kept_tiles, ..maps };
+        Ok(if other.bytes() < least { other } else { Maps { kept: Kept::Weights, grid, ..other } })
     }
 
     /// Whether lengths stay far below the address space.
@@ -100,11 +101,11 @@ impl<T: Transform> Maps<T> {
 
     /// Bytes from and to memory besides the tensors, or from the third-level cache where the kept points fit half of it:
     /// they are written once and read by every task.
-    fn bytes(&self, kept: Kept) -> f64 {
-        let groups = self.grid.groups().len() as f64;
+    fn bytes(&self) -> f64 {
+        let groups = self.grid.group_count() as f64;
         let weights = 4.0 * self.panels() as f64 * self.weights().len() as f64;
         let tiles = 4.0 * groups * self.tiles().len() as f64;
-        let (kept, tasks) = match kept {
+        let (kept, tasks) = match self.kept {
             Kept::Weights => (weights, groups),
             Kept::Tiles => (tiles, self.panels() as f64),
         };
@@ -148,7 +149,7 @@ impl<T: Transform> Maps<T> {
     fn kept_len(&self) -> usize {
         match self.kept {
             Kept::Weights => self.panels() * self.weights().len(),
-            Kept::Tiles => self.grid.groups().len() * self.tiles().len(),
+            Kept::Tiles => self.grid.group_count() * self.tiles().len(),
         }
     }
 
@@ -183,14 +184,14 @@ impl<T: Transform> Maps<T> {
         let copies = tiles * (lanes(summed) * values(self.grid.tile) + lanes(made) * values(self.grid.step));
         let tensors = self.pass.roles().map(|role| self.problem.len(role) as f64).iter().sum::<f64>();
         let tasks = match self.kept {
-            Kept::Weights => self.grid.groups().len(),
+            Kept::Weights => self.grid.group_count(),
             Kept::Tiles => self.panels(),
         };
         let cost = Cost {
             transform_flops: transforms * groups,
             product_flops: products * groups,
             moves: copies * groups,
-            bytes: 4.0 * tensors + self.bytes(self.kept) * groups,
+            bytes: 4.0 * tensors + self.bytes() * groups,
             launches: 2.0 * groups,
             ..Cost::default()
         };

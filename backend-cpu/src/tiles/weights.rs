@@ -4,7 +4,7 @@
 //! Where the sums of all weights fit the second-level cache each thread keeps its own, for its share of the groups;
 //! else the points of all tiles are made first, and tasks are points.
 
-use conv_core::{ConvProblem, Cost, Machine, Pass, Role, Unsupported};
+use conv_core::{ConvProblem, Cost, Machine, Pass, Unsupported};
 use fft_core::deinterleave;
 
 use super::grid::{Correlation, Grid, Group};
@@ -22,8 +22,8 @@ pub(crate) struct Weights<T> {
     grid: Grid,
     kernel: [usize; 3],
     transform: T,
-    /// Threads with sums of their own; one where the points of all tiles are made first.
-    parts: usize,
+    /// Whether the points of all tiles are made first, for sums that all threads share.
+    staged: bool,
     threads: usize,
 }
 
@@ -48,11 +48,11 @@ impl<T: Transform> Weights<T> {
         };
         let grid = grid_of(cached / 2 / of_tile);
         let weights =
-            Weights { problem: *problem, grid, kernel: sizes.targets(), transform, parts: threads, threads };
+            Weights { problem: *problem, grid, kernel: sizes.targets(), transform, staged: false, threads };
         let large = || Unsupported::Geometry("its transformed tiles are larger than any memory".into());
         weights.checked().ok_or_else(large)?;
-        let private = weights.sums().len() <= cached && grid.groups().len() >= threads;
-        Ok(if private { weights } else { Weights { grid: grid_of(usize::MAX), parts: 1, ..weights } })
+        let private = weights.sums().len() <= cached && grid.group_count() >= threads;
+        Ok(if private { weights } else { Weights { grid: grid_of(usize::MAX), staged: true, ..weights } })
     }
 
     /// Whether lengths stay far below the address space.
@@ -89,15 +89,15 @@ impl<T: Transform> Weights<T> {
         element_blocks(channels) * self.transform.kind().element()
     }
 
-    /// Whether the points of all tiles are made first.
-    fn staged(&self) -> bool {
-        self.parts == 1
+    /// Sums of the same points.
+    fn parts(&self) -> usize {
+        if self.staged { 1 } else { self.threads }
     }
 
     /// Points of the tiles of all groups, and of sums.
     fn kept_lens(&self) -> [usize; 2] {
-        let groups = if self.staged() { self.grid.groups().len() } else { 0 };
-        [groups * self.group_len(), self.parts * self.sums().len()]
+        let groups = if self.staged { self.grid.group_count() } else { 0 };
+        [groups * self.group_len(), self.parts() * self.sums().len()]
     }
 
     fn group_len(&self) -> usize {
@@ -113,7 +113,7 @@ impl<T: Transform> Weights<T> {
     }
 
     fn scratch_len(&self) -> usize {
-        let private = if self.staged() { 0 } else { self.group_len() };
+        let private = if self.staged { 0 } else { self.group_len() };
         private + self.strip_len() + self.transform.scratch_len()
     }
 
@@ -138,7 +138,7 @@ impl<T: Transform> Weights<T> {
         let tensors =
             Pass::BackwardWeights.roles().map(|role| self.problem.len(role) as f64).iter().sum::<f64>();
         let [kept, sums] = self.kept_lens().map(|len| len as f64);
-        let tasks = if self.staged() { self.transform.points() } else { self.parts };
+        let tasks = if self.staged { self.transform.points() } else { self.parts() };
         let cost = Cost {
             transform_flops: transforms * groups,
             product_flops: products * groups,
@@ -147,7 +147,6 @@ impl<T: Transform> Weights<T> {
             launches: 3.0 * groups,
             ..Cost::default()
         };
-        debug_assert!(self.problem.len(Role::Weight) > 0);
         Cost { workspace: self.workspace_len() * size_of::<f32>(), ..cost.in_tasks(tasks, self.threads) }
     }
 
@@ -159,7 +158,7 @@ impl<T: Transform> Weights<T> {
         let groups = self.grid.groups();
         for group in 0..self.problem.groups() {
             let task = Task { weights: self, group, input, gradient, groups: &groups };
-            match self.staged() {
+            match self.staged {
                 true => task.by_points(sums, kept, scratch),
                 false => task.by_groups(sums, scratch),
             }
@@ -186,11 +185,12 @@ struct Strips<'a> {
 impl<T: Transform> Task<'_, T> {
     /// Every thread sums its share of the groups.
     fn by_groups(&self, sums: &mut [f32], scratch: &mut [f32]) {
-        let Weights { parts, transform, .. } = self.weights;
+        let Weights { transform, .. } = self.weights;
+        let parts = self.weights.parts();
         let (len, count) = (self.weights.sums().len(), self.groups.len());
         let range = |part| part * len..(part + 1) * len;
         let scratch = (scratch, self.weights.scratch_len());
-        for_each_part(sums, *parts, range, scratch, |part, sums, scratch| {
+        for_each_part(sums, parts, range, scratch, |part, sums, scratch| {
             let (points, mut strips) = self.strips(scratch);
             let share = part * count / parts..(part + 1) * count / parts;
             for number in share.clone() {

@@ -58,6 +58,6 @@ impl<B: Backend> Engine<B> {
             candidates.truncate(1);
             times.push((ranking, if measured.is_empty() { candidates } else { measured }));
         }
-        choose_step_by(self.backend.algorithms(), self.backend.machine(), &times, self.workspace_limit)
+        choose_step_by(self.backend.algorithms(), self.backend.machine(), &times, self.limits.workspace)
     }
 }

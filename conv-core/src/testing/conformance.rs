@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{tolerance, values};
+use super::values;
 use crate::reference::Reference;
 use crate::{Backend, ConvAlgorithm, ConvProblem, Operands, Pass, Result, Scratch, Spectra};
 
@@ -96,13 +96,9 @@ impl Outcome {
             Err(error) => return self.fail(name, problem, pass, error.to_string()),
         };
         let error = reference.error(&found);
-        if error.is_nan() || error > tolerance(name) {
-            return self.fail(
-                name,
-                problem,
-                pass,
-                format!("error {error:.2e}, bound {:.0e}", tolerance(name)),
-            );
+        let bound = algorithm.max_error();
+        if error.is_nan() || error > bound {
+            return self.fail(name, problem, pass, format!("error {error:.2e}, bound {bound:.0e}"));
         }
         self.worst = self.worst.max(error);
         if pass == Pass::Forward {

@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::io::{self, Write};
 use std::rc::Rc;
 
-use conv_core::testing::tolerance;
-use conv_core::{Backend, ConvProblem, NamedProblem, Policy};
+use conv_core::algorithm::find;
+use conv_core::{Backend, ConvProblem, Limits, NamedProblem, Policy};
 use examples::Failure;
 
 use super::cases::Work;
@@ -20,7 +20,7 @@ pub(crate) struct Settings {
     pub(crate) policy: Policy,
     /// Every willing algorithm, not only the pick.
     pub(crate) all: bool,
-    pub(crate) limit: Option<usize>,
+    pub(crate) limits: Limits,
     pub(crate) peers: Vec<PeerName>,
     pub(crate) check: bool,
     pub(crate) phases: bool,
@@ -59,7 +59,7 @@ pub(crate) fn measure<B: Backend>(
     let Cell { list, named, work } = cell;
     let (problem, name) = (&named.problem, work.name());
     let mut found = Measured::new(list);
-    let ways = match ways(backend, problem, work, &settings.policy, settings.all, settings.limit) {
+    let ways = match ways(backend, problem, work, &settings.policy, settings.all, settings.limits) {
         Err(Failure::Refused(reason)) => {
             found.notes.push(reason);
             Vec::new()
@@ -92,7 +92,8 @@ pub(crate) fn measure<B: Backend>(
         row.workspace_mib = Some(rounded(ours.memory as f64 * 4.0 / f64::from(1 << 20), 1e6));
         if settings.check {
             let error = ours.error(&references)?;
-            let bound = way.algorithms.iter().map(|name| tolerance(name)).fold(0.0, f64::max);
+            let bounds = way.algorithms.iter().map(|name| Ok(find(backend.algorithms(), name)?.max_error()));
+            let bound = bounds.collect::<Result<Vec<f64>, Failure>>()?.into_iter().fold(0.0, f64::max);
             if error.is_nan() || error > bound {
                 let miss = format!("{} {name} of {problem}: error {error:.2e}, bound {bound:.0e}", way.name);
                 found.wrong.push(miss);

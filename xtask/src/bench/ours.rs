@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use conv_core::algorithm::find;
-use conv_core::choose::{StepChoice, choose_step, rank};
+use conv_core::choose::{Limits, StepChoice, choose_step, rank};
 use conv_core::reference::Reference;
 use conv_core::testing::values;
 use conv_core::{
@@ -36,13 +36,13 @@ pub(crate) fn ways<B: Backend>(
     work: Work,
     policy: &Policy,
     all: bool,
-    limit: Option<usize>,
+    limits: Limits,
 ) -> Result<Vec<Way>, Failure> {
     let (algorithms, machine) = (backend.algorithms(), backend.machine());
     let way = |policy: &Policy| -> Result<Way, conv_core::Error> {
         Ok(match work {
             Work::Pass(pass) => {
-                let ranking = rank(algorithms, machine, problem, pass, limit);
+                let ranking = rank(algorithms, machine, problem, pass, limits);
                 let entry = ranking.choose(policy)?;
                 let (algorithm, seconds) = (entry.algorithm, entry.seconds().unwrap_or(f64::INFINITY));
                 Way {
@@ -54,7 +54,7 @@ pub(crate) fn ways<B: Backend>(
                 }
             }
             Work::Step => {
-                let choice = choose_step(algorithms, machine, problem, &Pass::ALL, policy, limit)?;
+                let choice = choose_step(algorithms, machine, problem, &Pass::ALL, policy, limits)?;
                 let (picks, seconds) = (choice.algorithms.clone(), choice.seconds);
                 let same = picks.iter().all(|name| *name == picks[0]);
                 let name = if same { picks[0].to_string() } else { picks.join("+") };
