@@ -5,7 +5,7 @@ mod descent;
 mod flags;
 mod metrics;
 mod model;
-mod ranks;
+pub(crate) mod ranks;
 mod saves;
 mod sets;
 mod state;
@@ -15,9 +15,8 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use conv_core::Ops;
+use conv_core::{Ops, Ranks};
 use nn::data::Dataset;
-use nn::parallel::Ranks;
 use nn::{Trainer, checkpoint};
 
 use crate::{Common, Failure, Program, files, interrupt};
@@ -38,7 +37,7 @@ impl Program for Train {
     }
 
     fn run<B: Ops>(self, backend: B, out: &mut (dyn Write + Send)) -> Result<(), Failure> {
-        let mut ranks = ranks::join()?;
+        let mut ranks = ranks::join(&backend)?;
         match &mut ranks {
             None => self.train(backend, None, out),
             Some(ranks) => self.train_together(backend, &mut **ranks, out),
@@ -51,7 +50,7 @@ impl Train {
     fn train_together<B: Ops>(
         mut self,
         backend: B,
-        ranks: &mut dyn Ranks,
+        ranks: &mut dyn Ranks<B>,
         out: &mut (dyn Write + Send),
     ) -> Result<(), Failure> {
         let rank = ranks.rank();
@@ -71,7 +70,7 @@ impl Train {
     fn train<B: Ops>(
         self,
         backend: B,
-        ranks: Option<&mut dyn Ranks>,
+        ranks: Option<&mut dyn Ranks<B>>,
         out: &mut (dyn Write + Send),
     ) -> Result<(), Failure> {
         let engine = self.common.engine(backend)?;
