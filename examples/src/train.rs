@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use conv_core::{Ops, Ranks};
 use nn::data::Dataset;
-use nn::{Trainer, checkpoint};
+use nn::{Trainer, checkpoint, state_dict};
 
 use crate::{Common, Failure, Program, files, interrupt};
 
@@ -97,6 +97,7 @@ impl Train {
     fn check_paths(&self, saves: &Saves) -> Result<(), Failure> {
         saves.check()?;
         self.metrics.as_deref().map_or(Ok(()), |path| files::check_writable("--metrics", path))?;
+        self.weights.as_deref().map_or(Ok(()), |path| files::check_readable("--weights", path))?;
         self.resume.as_deref().map_or(Ok(()), |path| files::check_readable("--resume", path))
     }
 
@@ -105,7 +106,11 @@ impl Train {
         let task = Task::new(self, images)?;
         let Some(path) = &self.resume else {
             let state = State::new(task, self.settings(Settings::DEFAULT)?);
-            return Ok((state.trainer(backend, self.steps(&state, images))?, state));
+            let mut trainer = state.trainer(backend, self.steps(&state, images))?;
+            if let Some(path) = &self.weights {
+                state_dict::load(path, backend, trainer.network_mut())?;
+            }
+            return Ok((trainer, state));
         };
         let state: State = checkpoint::state(path)?;
         let settings = self.settings(state.settings)?;
