@@ -27,8 +27,8 @@ impl Nccl {
     /// [`Error::Device`] where the library is not there or refuses, as for two ranks on one GPU, and as
     /// [`Ranks::broadcast`].
     pub(crate) fn over(mut ranks: Box<dyn Ranks<Cuda>>, cuda: &Cuda) -> Result<Nccl> {
-        if !raw::nccl_present() {
-            return Err(missing("the library libnccl.so was not found"));
+        if !everywhere(&mut *ranks, cuda, raw::nccl_present())? {
+            return Err(missing("the library libnccl.so was not found by every rank"));
         }
         let id = shared_id(&mut *ranks, cuda)?;
         let context = cuda.device().stream().context().clone();
@@ -38,6 +38,16 @@ impl Nccl {
         let comm = comm.map_err(|error| refused("a communicator", &error.0))?;
         Ok(Nccl { ranks, comm, stream, sums: VecDeque::new() })
     }
+}
+
+/// Whether all ranks say so: where one alone gave up, the others would wait for it.
+fn everywhere(ranks: &mut dyn Ranks<Cuda>, cuda: &Cuda, here: bool) -> Result<bool> {
+    let (mut count, mut value) = (cuda.alloc(1)?, [f32::from(u8::from(here))]);
+    cuda.upload(&value, &mut count)?;
+    ranks.begin_sum(cuda, &count, 1.0)?;
+    ranks.end_sum(cuda, 1.0, &mut count)?;
+    cuda.download(&count, &mut value)?;
+    Ok(value == [ranks.size() as f32])
 }
 
 /// What rank 0 has drawn to know this job by.
