@@ -10,6 +10,8 @@
 //! backward-weights a NaN pixel reaches every weight of its input channel.
 
 mod buffer;
+#[cfg(feature = "candle")]
+pub mod candle;
 mod counted;
 mod direct;
 mod epilogue;

@@ -143,7 +143,7 @@ fn version((major, minor): (i32, i32)) -> String {
 }
 
 /// [`Error::Device`] of this backend.
-fn missing(reason: impl Into<String>) -> Error {
+pub(crate) fn missing(reason: impl Into<String>) -> Error {
     Error::Device { backend: "cuda".into(), reason: reason.into() }
 }
 

@@ -18,6 +18,8 @@ mod fourier;
 mod geometry;
 mod im2col;
 mod machine;
+#[cfg(feature = "nccl")]
+mod nccl;
 mod operands;
 mod ops;
 mod raw;
@@ -27,6 +29,8 @@ pub use device::Device;
 
 use std::sync::{Mutex, PoisonError};
 
+#[cfg(feature = "nccl")]
+use conv_core::Ranks;
 use conv_core::algorithm::check_len;
 use conv_core::{Backend, ConvAlgorithm, Machine, Result};
 
@@ -103,5 +107,10 @@ impl Backend for Cuda {
 
     fn machine(&self) -> &Machine {
         &self.machine
+    }
+
+    #[cfg(feature = "nccl")]
+    fn connect(&self, ranks: Box<dyn Ranks<Cuda>>) -> Result<Box<dyn Ranks<Cuda>>> {
+        Ok(Box::new(nccl::Nccl::over(ranks, self)?))
     }
 }

@@ -21,6 +21,13 @@ pub(crate) fn library_present() -> bool {
     unsafe { sys::culib().get::<*const ()>(b"cuDriverGetVersion\0").is_ok() }
 }
 
+/// Whether NCCL can be loaded, so that its calls find their functions: those in use are in every version.
+#[cfg(feature = "nccl")]
+pub(crate) fn nccl_present() -> bool {
+    // SAFETY: loading runs the library's initialisers; libnccl has none that need anything of the caller.
+    unsafe { cudarc::nccl::sys::is_culib_present() }
+}
+
 /// CUDA version the driver supports, 1000 major + 10 minor. Needs the library, not the driver's start.
 pub(crate) fn driver_version() -> Result<i32, DriverError> {
     let mut version = 0;
@@ -37,7 +44,8 @@ pub(crate) fn devices() -> Result<usize, DriverError> {
 
 /// A stream of its own, the only one that ever uses the memory allocated on it.
 pub(crate) fn stream(context: &Arc<CudaContext>) -> Result<Arc<CudaStream>, DriverError> {
-    // SAFETY: this crate uses a buffer on the one stream it was allocated on, which orders all uses and the end.
+    // SAFETY: this crate uses a buffer on the one stream it was allocated on, which orders all uses and the end; where
+    // another stream uses one (nccl.rs), each waits for the other.
     unsafe { context.disable_event_tracking() };
     keep_freed_memory(context)?;
     context.new_stream()

@@ -1,7 +1,7 @@
 //! The traits of the contract: a backend, its algorithms, and the kernels they build.
 
 use crate::spectra::Shared;
-use crate::{ConvProblem, Cost, Error, Machine, Pass, Result, Spectra, Unsupported};
+use crate::{ConvProblem, Cost, Error, Machine, Pass, Ranks, Result, Spectra, Unsupported};
 
 /// A place where convolutions run: memory, a list of algorithms, a machine to count for.
 pub trait Backend: Send + Sync + Sized + 'static {
@@ -37,6 +37,14 @@ pub trait Backend: Send + Sync + Sized + 'static {
 
     /// The hardware and its cost table.
     fn machine(&self) -> &Machine;
+
+    /// Ranks that sum in this backend's own memory where it has a way to; else `ranks`, which they are made from.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where the way is there but fails.
+    fn connect(&self, ranks: Box<dyn Ranks<Self>>) -> Result<Box<dyn Ranks<Self>>> {
+        Ok(ranks)
+    }
 }
 
 /// A way to compute convolutions on backend `B`: a unit struct without state.

@@ -182,6 +182,9 @@ pub enum Error {
         /// Why.
         reason: Unsupported,
     },
+    /// Other processes of a job that cannot be reached.
+    #[error("ranks: {0}")]
+    Ranks(String),
     /// Every algorithm of the backend refused.
     #[error("no algorithm takes {pass} of {problem}")]
     NoAlgorithm {

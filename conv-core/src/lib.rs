@@ -19,6 +19,7 @@ mod measured;
 pub mod ops;
 pub mod paper;
 mod problem;
+mod ranks;
 pub mod reference;
 pub mod spectra;
 #[cfg(feature = "testing")]
@@ -33,5 +34,6 @@ pub use engine::{Engine, Planned, Step};
 pub use error::{Error, ParseError, ProblemError, Result, Unsupported};
 pub use ops::Ops;
 pub use problem::{Axis, ConvProblem, MAX_LEN, Pass, Role};
+pub use ranks::Ranks;
 pub use spectra::Spectra;
 pub use text::{NamedProblem, parse_shapes, shorten};

@@ -1,17 +1,22 @@
 //! The program `plot`: draws loss, accuracy and minibatch times of training runs from their metrics.
 
+mod bitmap;
 mod panel;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use conv_core::Ops;
+use image::codecs::png::PngEncoder;
+use image::{ExtendedColorType, ImageEncoder};
 use plotters::prelude::*;
 
+use crate::failure::expected;
 use crate::files::{check_readable, check_writable, shown, write_whole};
 use crate::train::Line;
 use crate::{Common, Failure, Program};
 
+use bitmap::Bitmap;
 use panel::{Panel, Series};
 
 /// Draws runs of train, one colour each: loss and accuracy against epochs (training solid, test thin), and the
@@ -23,7 +28,7 @@ pub struct Plot {
     #[arg(required = true, value_name = "FILE")]
     metrics: Vec<PathBuf>,
 
-    /// The drawing, .svg.
+    /// The drawing, .svg or .png.
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
 
@@ -47,21 +52,48 @@ impl Program for Plot {
     }
 
     fn run<B: Ops>(self, _backend: B, out: &mut (dyn Write + Send)) -> Result<(), Failure> {
-        if self.output.extension().is_none_or(|extension| extension != "svg") {
-            let found = shown(&self.output);
-            return Err(Failure::Bad(format!("--output: expected a name in .svg, found {found}")));
-        }
+        let form = Form::of(&self.output)?;
         check_writable("--output", &self.output)?;
         let runs = self.metrics.iter().map(|path| read(path)).collect::<Result<Vec<Run>, _>>()?;
-        let mut svg = String::new();
-        draw(&mut svg, (self.width, self.width / 3), &runs)
-            .map_err(|error| Failure::Bad(format!("--output {}: {error}", shown(&self.output))))?;
-        write_whole("--output", &self.output, |file| {
-            file.write_all(svg.as_bytes()).map_err(|error| error.to_string())
+        let size = (self.width, self.width / 3);
+        write_whole("--output", &self.output, |file| match form {
+            Form::Svg => svg(file, size, &runs),
+            Form::Png => png(file, size, &runs),
         })?;
         let epochs: usize = runs.iter().map(|run| run.lines.len()).sum();
         Ok(writeln!(out, "{}: {} runs, {epochs} epochs", shown(&self.output), runs.len())?)
     }
+}
+
+/// What the drawing is, by its name.
+#[derive(Clone, Copy)]
+enum Form {
+    Svg,
+    Png,
+}
+
+impl Form {
+    fn of(path: &Path) -> Result<Form, Failure> {
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("svg") => Ok(Form::Svg),
+            Some("png") => Ok(Form::Png),
+            _ => Err(expected("--output", "a name in .svg or .png", shown(path))),
+        }
+    }
+}
+
+fn svg(file: &mut impl Write, size: (u32, u32), runs: &[Run]) -> Result<(), String> {
+    let mut text = String::new();
+    draw(SVGBackend::with_string(&mut text, size), runs).map_err(|error| error.to_string())?;
+    file.write_all(text.as_bytes()).map_err(|error| error.to_string())
+}
+
+fn png(file: &mut impl Write, (width, height): (u32, u32), runs: &[Run]) -> Result<(), String> {
+    let mut pixels = vec![0; 3 * width as usize * height as usize];
+    let bitmap = Bitmap::new(&mut pixels, (width, height)).ok_or("the font cannot be read")?;
+    draw(bitmap, runs).map_err(|error| error.to_string())?;
+    let encoder = PngEncoder::new(file);
+    encoder.write_image(&pixels, width, height, ExtendedColorType::Rgb8).map_err(|error| error.to_string())
 }
 
 fn read(path: &Path) -> Result<Run, Failure> {
@@ -81,11 +113,14 @@ fn read(path: &Path) -> Result<Run, Failure> {
     }
 }
 
-type Drawn = Result<(), DrawingAreaErrorKind<std::io::Error>>;
+type Drawn<D> = Result<(), DrawingAreaErrorKind<<D as DrawingBackend>::ErrorType>>;
 
 /// Three panels side by side.
-fn draw(svg: &mut String, size: (u32, u32), runs: &[Run]) -> Drawn {
-    let root = SVGBackend::with_string(svg, size).into_drawing_area();
+fn draw<D: DrawingBackend>(backend: D, runs: &[Run]) -> Drawn<D>
+where
+    D::ErrorType: 'static,
+{
+    let root = backend.into_drawing_area();
     root.fill(&WHITE)?;
     let panels = [
         Panel {

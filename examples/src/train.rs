@@ -5,7 +5,7 @@ mod descent;
 mod flags;
 mod metrics;
 mod model;
-mod ranks;
+pub(crate) mod ranks;
 mod saves;
 mod sets;
 mod state;
@@ -15,10 +15,9 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use conv_core::Ops;
+use conv_core::{Ops, Ranks};
 use nn::data::Dataset;
-use nn::parallel::Ranks;
-use nn::{Trainer, checkpoint};
+use nn::{Trainer, checkpoint, state_dict};
 
 use crate::{Common, Failure, Program, files, interrupt};
 
@@ -38,7 +37,7 @@ impl Program for Train {
     }
 
     fn run<B: Ops>(self, backend: B, out: &mut (dyn Write + Send)) -> Result<(), Failure> {
-        let mut ranks = ranks::join()?;
+        let mut ranks = ranks::join(&backend)?;
         match &mut ranks {
             None => self.train(backend, None, out),
             Some(ranks) => self.train_together(backend, &mut **ranks, out),
@@ -51,7 +50,7 @@ impl Train {
     fn train_together<B: Ops>(
         mut self,
         backend: B,
-        ranks: &mut dyn Ranks,
+        ranks: &mut dyn Ranks<B>,
         out: &mut (dyn Write + Send),
     ) -> Result<(), Failure> {
         let rank = ranks.rank();
@@ -71,7 +70,7 @@ impl Train {
     fn train<B: Ops>(
         self,
         backend: B,
-        ranks: Option<&mut dyn Ranks>,
+        ranks: Option<&mut dyn Ranks<B>>,
         out: &mut (dyn Write + Send),
     ) -> Result<(), Failure> {
         let engine = self.common.engine(backend)?;
@@ -98,6 +97,7 @@ impl Train {
     fn check_paths(&self, saves: &Saves) -> Result<(), Failure> {
         saves.check()?;
         self.metrics.as_deref().map_or(Ok(()), |path| files::check_writable("--metrics", path))?;
+        self.weights.as_deref().map_or(Ok(()), |path| files::check_readable("--weights", path))?;
         self.resume.as_deref().map_or(Ok(()), |path| files::check_readable("--resume", path))
     }
 
@@ -106,7 +106,11 @@ impl Train {
         let task = Task::new(self, images)?;
         let Some(path) = &self.resume else {
             let state = State::new(task, self.settings(Settings::DEFAULT)?);
-            return Ok((state.trainer(backend, self.steps(&state, images))?, state));
+            let mut trainer = state.trainer(backend, self.steps(&state, images))?;
+            if let Some(path) = &self.weights {
+                state_dict::load(path, backend, trainer.network_mut())?;
+            }
+            return Ok((trainer, state));
         };
         let state: State = checkpoint::state(path)?;
         let settings = self.settings(state.settings)?;

@@ -8,8 +8,9 @@
 mod common;
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use common::Folder;
 use serde_json::Value;
@@ -22,11 +23,24 @@ fn program() -> PathBuf {
 
 /// The program with these words in each of `ranks` processes, on as few processors as there may be.
 fn mpirun(ranks: usize, words: &[&str]) -> Output {
+    job(ranks, words).output().expect("mpirun, which comes with MPI")
+}
+
+fn job(ranks: usize, words: &[&str]) -> Command {
     let mut command = Command::new("mpirun");
     command.env("OMPI_ALLOW_RUN_AS_ROOT", "1").env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
     command.env("OMPI_MCA_rmaps_base_oversubscribe", "1").env("CONV_CACHE", "off");
     command.args(["-n", &ranks.to_string()]).arg(program()).args(["--threads", "1"]).args(words);
-    command.output().expect("mpirun, which comes with MPI")
+    command
+}
+
+/// The processes of the program that this one has started, or those it has started.
+fn started(process: u32) -> Vec<u32> {
+    let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
+    let children = children.split_whitespace().map(|child| child.parse().expect("a number"));
+    let is_program =
+        |child| fs::read_to_string(format!("/proc/{child}/comm")).is_ok_and(|name| name == "train\n");
+    children.flat_map(|child| if is_program(child) { vec![child] } else { started(child) }).collect()
 }
 
 fn succeed(output: &Output) -> String {
@@ -99,4 +113,24 @@ fn a_rank_that_fails_ends_the_job_with_its_message_and_the_checkpoint_stands() {
     let resumed = succeed(&mpirun(1, &["--data", "fake", "--epochs", "1", "--resume", &file]));
     assert!(resumed.starts_with("test accuracy: "), "{resumed}");
     assert_eq!(fs::read(&file).expect("a checkpoint").len(), before.len());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_rank_that_is_killed_ends_the_job_with_a_message_and_the_checkpoint_stands() {
+    let folder = Folder::new();
+    let file = folder.file("a.safetensors");
+    let mut command = job(2, &["--epochs", "1000", "--batch", "64", "--save", &file]);
+    let mut job = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("mpirun");
+    let out = BufReader::new(job.stdout.as_mut().expect("a pipe"));
+    assert!(out.lines().any(|line| line.expect("text").starts_with("epoch 1/")));
+    let ranks = started(job.id());
+    assert_eq!(ranks.len(), 2);
+    let killed = Command::new("kill").args(["-9", &ranks[1].to_string()]).status().expect("kill");
+    assert!(killed.success());
+    let output = job.wait_with_output().expect("the job ends");
+    let message = String::from_utf8_lossy(&output.stderr).to_lowercase();
+    assert!(!output.status.success() && message.contains("signal") && message.contains('9'), "{message}");
+    let resumed = succeed(&mpirun(1, &["--epochs", "1", "--resume", &file]));
+    assert!(resumed.starts_with("test accuracy: "), "{resumed}");
 }

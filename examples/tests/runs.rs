@@ -34,6 +34,24 @@ fn a_plot_has_three_panels_and_a_colour_for_each_run() {
 }
 
 #[test]
+fn a_plot_in_pixels_has_lines_areas_and_text() {
+    let folder = Folder::new();
+    let (_, metrics) = trained(&folder);
+    let drawing = folder.file("runs.png");
+    let draw = || run::<Plot>(&[&metrics, "--output", &drawing, "--width", "900"]).unwrap();
+    assert!(draw().ends_with("1 runs, 3 epochs\n"));
+    let (bytes, image) = (fs::read(&drawing).unwrap(), image::open(&drawing).unwrap().into_rgb8());
+    assert_eq!(image.dimensions(), (900, 300));
+    let count = |of: fn([u8; 3]) -> bool| image.pixels().filter(|pixel| of(pixel.0)).count();
+    let coloured = count(|[r, g, b]| r.abs_diff(g).max(g.abs_diff(b)) > 60);
+    // Text is grey at its edges.
+    let grey = count(|[r, g, b]| r == g && g == b && (40..200).contains(&r));
+    assert!(coloured > 500 && grey > 500 && count(|pixel| pixel == [255; 3]) > 150_000, "{coloured} {grey}");
+    draw();
+    assert_eq!(fs::read(&drawing).unwrap(), bytes);
+}
+
+#[test]
 fn bad_metrics_and_drawings_are_named() {
     let folder = Folder::new();
     let (bad, empty, svg) = (folder.file("bad.jsonl"), folder.file("empty.jsonl"), folder.file("a.svg"));
@@ -44,7 +62,7 @@ fn bad_metrics_and_drawings_are_named() {
         (&[&bad, "--output", &svg], "bad.jsonl: line 1: expected an epoch, found: missing field `loss`"),
         (&[&empty, "--output", &svg], "empty.jsonl: expected a line for each epoch, found none"),
         (&["none.jsonl", "--output", &svg], "metrics none.jsonl: No such file"),
-        (&[&bad, "--output", "a.bmp"], "--output: expected a name in .svg, found a.bmp"),
+        (&[&bad, "--output", "a.bmp"], "--output: expected a name in .svg or .png, found a.bmp"),
         (&["--output", &svg], "<FILE>..."),
     ];
     for (words, expected) in cases {

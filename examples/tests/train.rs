@@ -4,6 +4,7 @@ mod common;
 
 use std::fs;
 
+use backend_cpu::Cpu;
 use common::{Folder, failure, run};
 use examples::train::Train;
 use serde_json::Value;
@@ -101,6 +102,19 @@ fn a_folder_in_cifar10s_form_is_learnt_with_crops_and_flips() {
 }
 
 #[test]
+fn weights_of_a_state_dict_are_where_training_begins() {
+    let folder = Folder::new();
+    let file = folder.file("weights.safetensors");
+    let backend = Cpu::new();
+    nn::state_dict::save(&file, &backend, &nn::models::lenet(&backend, 1, 10, 9).unwrap()).unwrap();
+    let untrained = |words: &[&str]| train(&[words, &["--epochs", "0"]].concat());
+    assert_eq!(untrained(&["--weights", &file]), untrained(&["--seed", "9"]));
+    assert_ne!(untrained(&["--weights", &file]), untrained(&[]));
+    let other = failure::<Train>(&["--weights", &file, "--data", "fake"]);
+    assert!(other.0 == 2 && other.1.contains("0.weight"), "{other:?}");
+}
+
+#[test]
 fn the_last_and_the_best_checkpoint_are_kept() {
     let folder = Folder::new();
     let (file, metrics) = (folder.file("a.safetensors"), folder.file("metrics"));
@@ -163,7 +177,7 @@ fn bad_input_is_found_before_training() {
     train(&["--epochs", "1", "--save", &other, "--batch", "500"]);
     let here = folder.path().to_str().unwrap();
     let before = folder.names();
-    let cases: [(&[&str], &str); 20] = [
+    let cases: [(&[&str], &str); 21] = [
         (&["--algorithm", "nonsense"], "unknown algorithm \"nonsense\""),
         (&["--backend", "cuda"], "backend cuda: "),
         (&["--threads", "0"], "--threads"),
@@ -182,6 +196,7 @@ fn bad_input_is_found_before_training() {
         (&["--save", here], "expected a file name, found a folder"),
         (&["--metrics", &none], "expected an existing folder"),
         (&["--resume", &none], "No such file"),
+        (&["--weights", &none], "No such file"),
         (&["--resume", &garbage, "--metrics", &metrics], "checkpoint "),
         (
             &["--resume", &other, "--data", "fake"],

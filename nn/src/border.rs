@@ -1,9 +1,10 @@
 //! Padding of a convolution's input by values of the input itself.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use conv_core::ops::PadMode;
-use conv_core::{Axis, ConvProblem, Engine, Ops};
+use conv_core::{Axis, ConvProblem, Engine, Ops, Role};
 
 use crate::{Backward, Result};
 
@@ -47,13 +48,13 @@ impl<B: Ops> Border<B> {
             return Ok(input);
         }
         let window = window(problem)?;
-        if !self.padded.contains_key(problem) {
-            let input = backend.alloc(self.inner(problem)?.len(conv_core::Role::Input))?;
-            self.padded.insert(*problem, Padded { input, grad: None });
-        }
-        let padded = &mut self.padded.get_mut(problem).ok_or_else(|| no_forward(problem))?.input;
-        backend.pad(self.mode, &window, input, padded)?;
-        Ok(padded)
+        let len = self.inner(problem)?.len(Role::Input);
+        let padded = match self.padded.entry(*problem) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(Padded { input: backend.alloc(len)?, grad: None }),
+        };
+        backend.pad(self.mode, &window, input, &mut padded.input)?;
+        Ok(&padded.input)
     }
 
     /// Calls `run` with the input of [`Border::pad`] and takes the gradient by it back to the layer's input.

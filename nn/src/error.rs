@@ -53,9 +53,6 @@ pub enum Error {
         /// Where it began: the images, a parameter or a layer's output.
         what: String,
     },
-    /// Other processes of a training that cannot be reached.
-    #[error("ranks: {0}")]
-    Ranks(String),
     /// A checkpoint that cannot be written or read.
     #[error("checkpoint {}: {reason}", .path.display())]
     Checkpoint {

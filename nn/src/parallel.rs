@@ -5,47 +5,16 @@
 mod mpi;
 pub mod scaling;
 
-use conv_core::{Backend, Ops};
+use conv_core::{Backend, Ops, Ranks};
 
-use crate::{Error, Layer, Parameter, Result, Score, Sequential};
+use crate::{Layer, Parameter, Result, Score, Sequential};
 
 #[cfg(feature = "mpi")]
 pub use mpi::Mpi;
 pub use scaling::Scaling;
 
-/// Values of a bucket: small ones wait for each other, large ones start late.
+/// Values that ranks sum at once: small tensors wait for each other, large ones start late.
 const BUCKET: usize = 1 << 18;
-
-/// The processes that train one network together, as one of them sees them.
-pub trait Ranks: Send {
-    /// Its own number, from 0.
-    fn rank(&self) -> usize;
-
-    /// How many there are.
-    fn size(&self) -> usize;
-
-    /// Begins to add up `values` over all ranks, point by point, and returns at once. Every rank begins sums of
-    /// the same lengths in the same order.
-    ///
-    /// # Errors
-    /// [`Error::Ranks`] where the others cannot be reached.
-    fn begin_sum(&mut self, values: Vec<f32>) -> Result<()>;
-
-    /// Waits for the first sum begun and not yet ended: the same values on every rank.
-    ///
-    /// # Errors
-    /// As [`Ranks::begin_sum`].
-    fn end_sum(&mut self) -> Result<Vec<f32>>;
-
-    /// Ends all ranks at once, with this exit code: for a rank that fails, as the others would wait for it.
-    fn abort(&mut self, code: u8);
-
-    /// The values that rank 0 has given, on every rank.
-    ///
-    /// # Errors
-    /// As [`Ranks::begin_sum`].
-    fn broadcast(&mut self, values: Vec<f32>) -> Result<Vec<f32>>;
-}
 
 /// The share of `rank` in a minibatch: shares differ by at most one image, and together are the minibatch.
 pub fn share<T>(minibatch: &[T], rank: usize, size: usize) -> &[T] {
@@ -57,109 +26,94 @@ pub fn share<T>(minibatch: &[T], rank: usize, size: usize) -> &[T] {
 ///
 /// # Errors
 /// As [`Ranks::begin_sum`].
-pub fn sum_score(ranks: &mut dyn Ranks, score: Score) -> Result<Score> {
-    ranks.begin_sum(numbers(score).to_vec())?;
-    let sums = ranks.end_sum()?;
-    scored(&sums)
+pub fn sum_score<B: Backend>(ranks: &mut dyn Ranks<B>, backend: &B, score: Score) -> Result<Score> {
+    let Score { count, loss_sum, hits } = score;
+    begin(ranks, backend, &[count as f32, loss_sum as f32, hits as f32])?;
+    let [count, loss_sum, hits] = end(ranks, backend)?;
+    Ok(Score { count: count as usize, loss_sum: f64::from(loss_sum), hits: hits as usize })
 }
 
 /// Gives every rank the state that the network has on rank 0.
 ///
 /// # Errors
-/// As [`Ranks::begin_sum`], and as the backend's transfers.
-pub fn broadcast<B: Ops>(ranks: &mut dyn Ranks, backend: &B, network: &mut Sequential<B>) -> Result<()> {
-    for buffer in network.parameters_mut().into_iter().flat_map(Parameter::state_mut) {
-        let values = ranks.broadcast(downloaded(backend, buffer)?)?;
-        backend.upload(&values, buffer)?;
-    }
-    Ok(())
+/// As [`Ranks::broadcast`].
+pub fn broadcast<B: Ops>(ranks: &mut dyn Ranks<B>, backend: &B, network: &mut Sequential<B>) -> Result<()> {
+    let buffers = network.parameters_mut().into_iter().flat_map(Parameter::state_mut);
+    buffers.into_iter().try_for_each(|buffer| Ok(ranks.broadcast(backend, buffer)?))
 }
 
-/// The gradients of one step on their way: each layer's join a bucket as soon as they are known, and a full bucket
-/// is summed while the layers before it are computed.
-pub(crate) struct Buckets<'a> {
-    ranks: &'a mut dyn Ranks,
-    /// What this rank's mean gradient counts for: its images.
-    images: usize,
-    filling: Vec<f32>,
-    begun: usize,
+/// The sums of one step on their way: each layer's begin as soon as its gradients are known, and go on while the layers
+/// before it are computed.
+pub(crate) struct Sums<'a, B: Backend> {
+    ranks: &'a mut dyn Ranks<B>,
+    /// What this rank's means count for: its images.
+    images: f32,
 }
 
-impl<'a> Buckets<'a> {
-    pub(crate) fn new(ranks: &'a mut dyn Ranks, images: usize) -> Self {
-        Buckets { ranks, images, filling: Vec::new(), begun: 0 }
+impl<'a, B: Ops> Sums<'a, B> {
+    /// Begins with the sum of all images, of which this rank has so many.
+    pub(crate) fn new(ranks: &'a mut dyn Ranks<B>, backend: &B, images: usize) -> Result<Self> {
+        let images = images as f32;
+        begin(ranks, backend, &[images])?;
+        Ok(Sums { ranks, images })
     }
 
-    /// Adds the gradients of a layer; zeros of a rank without images.
-    pub(crate) fn add<B: Ops>(&mut self, backend: &B, layer: &dyn Layer<B>) -> Result<()> {
-        for parameter in layer.parameters().into_iter().filter(|parameter| parameter.trained) {
-            match self.images {
-                0 => self.filling.resize(self.filling.len() + parameter.elements(), 0.0),
-                images => {
-                    let values = downloaded(backend, &parameter.grad)?;
-                    self.filling.extend(values.into_iter().map(|value| value * images as f32));
-                }
-            }
-            if self.filling.len() >= BUCKET {
-                self.begin()?;
+    /// Adds the gradients and the running statistics of a layer; nothing but zeros of a rank without images.
+    pub(crate) fn add(&mut self, backend: &B, layer: &dyn Layer<B>) -> Result<()> {
+        for parameter in layer.parameters() {
+            if let Some(values) = shared(backend, parameter) {
+                let values = if values == Shared::Gradient { &parameter.grad } else { &parameter.value };
+                self.ranks.begin_sum(backend, values, self.images)?;
             }
         }
         Ok(())
     }
 
-    fn begin(&mut self) -> Result<()> {
-        self.begun += 1;
-        self.ranks.begin_sum(std::mem::take(&mut self.filling))
-    }
-
-    /// Waits for all sums and writes the mean gradients over the images of all ranks; the score of all of them.
-    pub(crate) fn finish<B: Ops>(
-        mut self,
-        backend: &B,
-        network: &mut Sequential<B>,
-        score: Score,
-    ) -> Result<Score> {
-        self.filling.extend(numbers(score));
-        self.begin()?;
-        let mut sums = Vec::new();
-        for _ in 0..self.begun {
-            sums.extend(self.ranks.end_sum()?);
-        }
-        let (mut sums, score) = (sums.as_slice(), scored(&sums[sums.len().saturating_sub(3)..])?);
+    /// Waits for all sums and writes the means over the images of all ranks; the score of all of them.
+    pub(crate) fn finish(self, backend: &B, network: &mut Sequential<B>, score: Score) -> Result<Score> {
+        let [images] = end(self.ranks, backend)?;
         for layer in network.layers_from_last() {
-            for parameter in layer.parameters_mut().into_iter().filter(|parameter| parameter.trained) {
-                let (grad, rest) = sums.split_at_checked(parameter.elements()).ok_or_else(lost)?;
-                let mean: Vec<f32> = grad.iter().map(|sum| sum / score.count as f32).collect();
-                backend.upload(&mean, &mut parameter.grad)?;
-                sums = rest;
+            for parameter in layer.parameters_mut() {
+                if let Some(values) = shared(backend, parameter) {
+                    let gradient = values == Shared::Gradient;
+                    let mean = if gradient { &mut parameter.grad } else { &mut parameter.value };
+                    self.ranks.end_sum(backend, images.recip(), mean)?;
+                }
             }
         }
-        Ok(score)
+        sum_score(self.ranks, backend, score)
     }
 }
 
-fn downloaded<B: Backend>(backend: &B, buffer: &B::Buffer) -> Result<Vec<f32>> {
-    let mut values = vec![0.0; backend.len(buffer)];
-    backend.download(buffer, &mut values)?;
-    Ok(values)
+/// What of a parameter becomes the mean over all ranks in each step.
+#[derive(Clone, Copy, PartialEq)]
+enum Shared {
+    Gradient,
+    /// A running statistic, which each rank has moved towards its own share's.
+    Value,
 }
 
-/// A score as values to add up: counts are exact up to 2²⁴ images.
-fn numbers(score: Score) -> [f32; 3] {
-    [score.count as f32, score.loss_sum as f32, score.hits as f32]
-}
-
-fn scored(sums: &[f32]) -> Result<Score> {
-    match sums {
-        [count, loss, hits] => {
-            Ok(Score { count: *count as usize, loss_sum: f64::from(*loss), hits: *hits as usize })
-        }
-        _ => Err(lost()),
+/// A parameter that is not trained stays as it is, unless it is a statistic.
+fn shared<B: Ops>(backend: &B, parameter: &Parameter<B>) -> Option<Shared> {
+    match parameter.trained {
+        true => Some(Shared::Gradient),
+        false => (backend.len(&parameter.grad) == 0).then_some(Shared::Value),
     }
 }
 
-fn lost() -> Error {
-    Error::Ranks("expected sums of the lengths begun, found others".into())
+/// Begins the sum of a few numbers: counts are exact up to 2²⁴.
+fn begin<B: Backend>(ranks: &mut dyn Ranks<B>, backend: &B, numbers: &[f32]) -> Result<()> {
+    let mut buffer = backend.alloc(numbers.len())?;
+    backend.upload(numbers, &mut buffer)?;
+    Ok(ranks.begin_sum(backend, &buffer, 1.0)?)
+}
+
+/// Ends it.
+fn end<B: Backend, const N: usize>(ranks: &mut dyn Ranks<B>, backend: &B) -> Result<[f32; N]> {
+    let (mut buffer, mut numbers) = (backend.alloc(N)?, [0.0; N]);
+    ranks.end_sum(backend, 1.0, &mut buffer)?;
+    backend.download(&buffer, &mut numbers)?;
+    Ok(numbers)
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Weights alone in files that PyTorch reads and writes: safetensors of a module's `state_dict`.
 //!
 //! Names and shapes are PyTorch's: `LAYER.weight`, `LAYER.bias`, `LAYER.running_mean`, `LAYER.running_var`, layers by
-//! number in a chain or as [`Sequential::named`] says. Training goes on from a [`crate::checkpoint`] instead.
+//! number in a chain or as [`Sequential::named`] says. Training goes on from a [`crate::checkpoint`] instead, whose
+//! weights PyTorch loads with `strict=False`.
 
 use std::path::Path;
 

@@ -1,6 +1,7 @@
 //! Branches side by side whose outputs are added: residual blocks and the like.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use conv_core::{Engine, Ops};
 
@@ -18,7 +19,7 @@ pub struct Sum<B: Ops> {
 struct Tensors<B: Ops> {
     /// The output of each branch.
     outputs: Vec<B::Buffer>,
-    /// A gradient by the input.
+    /// A gradient by the input, where one has been wanted.
     grad: Option<B::Buffer>,
 }
 
@@ -38,16 +39,13 @@ impl<B: Ops> Sum<B> {
         }
         Ok(Sum { branches, tensors: HashMap::new() })
     }
+}
 
-    /// Memory for inputs of this shape.
-    fn tensors(&mut self, backend: &B, input: &Shape) -> Result<&mut Tensors<B>> {
-        if !self.tensors.contains_key(input) {
-            let len = self.output_shape(input)?.elements();
-            let outputs =
-                self.branches.iter().map(|_| backend.alloc(len)).collect::<conv_core::Result<_>>()?;
-            self.tensors.insert(input.clone(), Tensors { outputs, grad: None });
-        }
-        self.tensors.get_mut(input).ok_or_else(|| argument("sum", "a prepared shape", input))
+impl<B: Ops> Tensors<B> {
+    /// For so many branches with outputs of this shape.
+    fn new(backend: &B, branches: usize, output: &Shape) -> Result<Self> {
+        let outputs = (0..branches).map(|_| backend.alloc(output.elements()));
+        Ok(Tensors { outputs: outputs.collect::<conv_core::Result<_>>()?, grad: None })
     }
 }
 
@@ -69,16 +67,7 @@ impl<B: Ops> Layer<B> for Sum<B> {
 
     fn prepare(&mut self, engine: &mut Engine<B>, input: &Shape, wanted: Wanted) -> Result<()> {
         self.output_shape(input)?;
-        for branch in &mut self.branches {
-            branch.prepare(engine, input, wanted)?;
-        }
-        let several = self.branches.len() > 1;
-        let backend = engine.backend();
-        let tensors = self.tensors(backend, input)?;
-        if wanted == Wanted::Input && several && tensors.grad.is_none() {
-            tensors.grad = Some(backend.alloc(input.elements())?);
-        }
-        Ok(())
+        self.branches.iter_mut().try_for_each(|branch| branch.prepare(engine, input, wanted))
     }
 
     fn forward(
@@ -89,8 +78,13 @@ impl<B: Ops> Layer<B> for Sum<B> {
         input: &B::Buffer,
         output: &mut B::Buffer,
     ) -> Result<()> {
-        self.tensors(engine.backend(), shape)?;
-        let Some(Tensors { outputs, .. }) = self.tensors.get_mut(shape) else { return Ok(()) };
+        let output_shape = self.output_shape(shape)?;
+        let Tensors { outputs, .. } = match self.tensors.entry(shape.clone()) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                entry.insert(Tensors::new(engine.backend(), self.branches.len(), &output_shape)?)
+            }
+        };
         for (index, (branch, own)) in self.branches.iter_mut().zip(outputs).enumerate() {
             branch.forward(engine, mode, shape, input, own)?;
             engine.backend().axpby(1.0, own, if index == 0 { 0.0 } else { 1.0 }, output)?;
@@ -104,17 +98,20 @@ impl<B: Ops> Layer<B> for Sum<B> {
             return Err(argument("backward", "a forward before it", format!("none of shape {shape}")));
         };
         for (index, (branch, output)) in self.branches.iter_mut().zip(outputs).enumerate() {
-            let Some(total) = grad_input.as_deref_mut() else {
-                branch.backward(engine, shape, Backward { input, output, grad_output, grad_input: None })?;
-                continue;
+            let mut run = |grad_input: Option<&mut B::Buffer>, engine: &mut Engine<B>| {
+                branch.backward(engine, shape, Backward { input, output, grad_output, grad_input })
             };
-            if index == 0 {
-                let grad_input = Some(total);
-                branch.backward(engine, shape, Backward { input, output, grad_output, grad_input })?;
-            } else if let Some(own) = grad {
-                let grad_input = Some(&mut *own);
-                branch.backward(engine, shape, Backward { input, output, grad_output, grad_input })?;
-                engine.backend().axpby(1.0, own, 1.0, total)?;
+            match grad_input.as_deref_mut() {
+                Some(total) if index > 0 => {
+                    let mut own = match grad.take() {
+                        Some(own) => own,
+                        None => engine.backend().alloc(shape.elements())?,
+                    };
+                    run(Some(&mut own), engine)?;
+                    engine.backend().axpby(1.0, &own, 1.0, total)?;
+                    *grad = Some(own);
+                }
+                first => run(first, engine)?,
             }
         }
         Ok(())

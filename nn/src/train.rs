@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use conv_core::{Engine, Ops};
+use conv_core::{Engine, Ops, Ranks};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
 use crate::data::Batch as Minibatch;
 use crate::error::argument;
-use crate::parallel::{Buckets, Ranks};
+use crate::parallel::Sums;
 use crate::{
     Backward, CrossEntropy, Layer, Mode, Optimizer, Result, Schedule, Score, Sequential, Shape, Update,
     Wanted,
@@ -112,28 +112,30 @@ impl<B: Ops> Trainer<B> {
 
     /// One step on a minibatch that several ranks share, `share` being this rank's images where it has any. All
     /// ranks take the step together, and end with the same parameters; the score is that of the whole minibatch.
+    /// Running statistics become the mean of the ranks', weighted with their images.
     ///
     /// # Errors
     /// As [`Trainer::step`], and as [`Ranks::begin_sum`].
     pub fn step_shared(
         &mut self,
         engine: &mut Engine<B>,
-        ranks: &mut dyn Ranks,
+        ranks: &mut dyn Ranks<B>,
         share: Option<&Minibatch>,
     ) -> Result<Score> {
-        let mut buckets = Buckets::new(ranks, share.map_or(0, |share| share.labels.len()));
+        let images = share.map_or(0, |share| share.labels.len());
+        let mut sums = Sums::new(ranks, engine.backend(), images)?;
         let score = match share {
             Some(Minibatch { shape, images, labels }) => {
-                self.gradients(engine, shape, images, labels, |backend, layer| buckets.add(backend, layer))?
+                self.gradients(engine, shape, images, labels, |backend, layer| sums.add(backend, layer))?
             }
             None => {
                 for layer in self.network.layers_from_last() {
-                    buckets.add(engine.backend(), &**layer)?;
+                    sums.add(engine.backend(), &**layer)?;
                 }
                 Score::default()
             }
         };
-        let score = buckets.finish(engine.backend(), &mut self.network, score)?;
+        let score = sums.finish(engine.backend(), &mut self.network, score)?;
         self.descend(engine)?;
         Ok(score)
     }

@@ -44,8 +44,10 @@ fn features(sh: &Shell) -> anyhow::Result<String> {
     }
     let metadata = MetadataCommand::new().current_dir(sh.current_dir()).no_deps().exec()?;
     let of = |package: &Package| {
-        let names = package.features.keys().filter(|name| mpi || *name != "mpi");
-        names.map(|name| format!("{}/{name}", package.name)).collect::<Vec<_>>()
+        let needs_mpi =
+            |name: &str, implied: &[String]| name == "mpi" || implied.iter().any(|name| name == "mpi");
+        let usable = package.features.iter().filter(|(name, implied)| mpi || !needs_mpi(name, implied));
+        usable.map(|(name, _)| format!("{}/{name}", package.name)).collect::<Vec<_>>()
     };
     Ok(metadata.packages.iter().flat_map(of).collect::<Vec<_>>().join(","))
 }

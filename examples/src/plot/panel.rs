@@ -25,7 +25,10 @@ pub(super) struct Panel {
 
 impl Panel {
     /// Draws the panel for these runs, with a legend where there are several.
-    pub(super) fn draw(&self, area: &DrawingArea<SVGBackend<'_>, Shift>, runs: &[Run]) -> Drawn {
+    pub(super) fn draw<D: DrawingBackend>(&self, area: &DrawingArea<D, Shift>, runs: &[Run]) -> Drawn<D>
+    where
+        D::ErrorType: 'static,
+    {
         let epochs = runs.iter().flat_map(|run| run.lines.iter().map(|line| line.epoch as f64));
         let (left, right) = bounds(epochs);
         let (low, high) = bounds(runs.iter().flat_map(|run| self.values(run)));

@@ -130,6 +130,10 @@ pub struct Train {
     #[arg(long, value_name = "FILE")]
     pub(super) resume: Option<PathBuf>,
 
+    /// Weights to begin with: safetensors of a state_dict of PyTorch, by name.
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    pub(super) weights: Option<PathBuf>,
+
     /// Where a line of JSON goes for every epoch; a resumed run adds to it.
     #[arg(long, value_name = "FILE")]
     pub(super) metrics: Option<PathBuf>,

@@ -5,10 +5,10 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use conv_core::{Engine, Ops};
+use conv_core::{Engine, Ops, Ranks};
 use indicatif::ProgressBar;
 use nn::data::{Augment, Batch, Batches, Dataset, Epoch};
-use nn::parallel::{Ranks, broadcast, share, sum_score};
+use nn::parallel::{broadcast, share, sum_score};
 use nn::{Layer, Score, Statistics, Trainer, Wanted, shuffled};
 
 use super::metrics::{Line, Metrics};
@@ -27,7 +27,7 @@ pub(super) struct Training<'a, B: Ops> {
     /// Threads that make minibatches.
     pub(super) workers: usize,
     /// The processes that take each step together; the first of them speaks and saves.
-    pub(super) ranks: Option<&'a mut dyn Ranks>,
+    pub(super) ranks: Option<&'a mut dyn Ranks<B>>,
 }
 
 impl<B: Ops> Training<'_, B> {
@@ -165,9 +165,8 @@ impl<B: Ops> Training<'_, B> {
         self.saves.last(self.engine.backend(), self.trainer.network(), &self.state)
     }
 
-    /// The score on the test set, with the statistics that the first process has.
+    /// The score on the test set.
     pub(super) fn test(&mut self) -> Result<Score, Failure> {
-        self.share_network()?;
         let shares = self.shares(&(0..self.test.count()).collect::<Vec<_>>());
         let mut total = Score::default();
         for batch in self.batches(&self.test, &shares) {
@@ -175,7 +174,7 @@ impl<B: Ops> Training<'_, B> {
             total += self.trainer.evaluate(&mut self.engine, &shape, &images, &labels)?;
         }
         Ok(match &mut self.ranks {
-            Some(ranks) => sum_score(*ranks, total)?,
+            Some(ranks) => sum_score(*ranks, self.engine.backend(), total)?,
             None => total,
         })
     }

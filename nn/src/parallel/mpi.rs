@@ -1,6 +1,7 @@
 //! Ranks of an MPI job. One thread alone speaks MPI, so that sums go on while the others compute, whatever thread
 //! support the library has.
 
+use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 
@@ -9,8 +10,9 @@ use mpi::collective::SystemOperation;
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::*;
 
-use super::Ranks;
-use crate::{Error, Result};
+use conv_core::{Backend, Error, Ranks, Result};
+
+use super::BUCKET;
 
 /// The ranks of the job that `mpirun` started; one alone where it did not.
 ///
@@ -21,6 +23,10 @@ pub struct Mpi {
     requests: Option<Sender<Request>>,
     results: Receiver<Vec<f32>>,
     thread: Option<JoinHandle<()>>,
+    /// The bucket that waits for more.
+    filling: Vec<f32>,
+    /// Sums that have come and not been asked for.
+    summed: VecDeque<f32>,
 }
 
 /// What the thread is asked for.
@@ -51,13 +57,31 @@ impl Mpi {
         let thread = thread.map_err(|error| Error::Ranks(error.to_string()))?;
         let (rank, size) = found.recv().map_err(|_| ended("MPI cannot be started twice"))?;
         let (rank, size) = (rank.unsigned_abs() as usize, size.unsigned_abs() as usize);
-        Ok(Mpi { rank, size, requests: Some(requests), results, thread: Some(thread) })
+        let (filling, summed) = (Vec::new(), VecDeque::new());
+        Ok(Mpi { rank, size, requests: Some(requests), results, thread: Some(thread), filling, summed })
     }
 
     fn wait(&mut self) {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+    }
+
+    /// Ends all ranks with this exit code.
+    fn end(&mut self, code: u8) {
+        if let Some(requests) = self.requests.take() {
+            let _ = requests.send(Request::Abort(i32::from(code)));
+        }
+        self.wait();
+    }
+
+    fn begin_bucket(&mut self) -> Result<()> {
+        let bucket = std::mem::take(&mut self.filling);
+        self.ask(Request::Sum(bucket))
+    }
+
+    fn answer(&self) -> Result<Vec<f32>> {
+        self.results.recv().map_err(|_| ended("the thread that speaks MPI has ended"))
     }
 
     fn ask(&self, request: Request) -> Result<()> {
@@ -70,14 +94,14 @@ impl Drop for Mpi {
     fn drop(&mut self) {
         if thread::panicking() {
             // The others wait for this rank: an ordinary end would wait for them.
-            self.abort(101);
+            self.end(101);
         }
         self.requests = None;
         self.wait();
     }
 }
 
-impl Ranks for Mpi {
+impl<B: Backend> Ranks<B> for Mpi {
     fn rank(&self) -> usize {
         self.rank
     }
@@ -87,23 +111,36 @@ impl Ranks for Mpi {
     }
 
     fn abort(&mut self, code: u8) {
-        if let Some(requests) = self.requests.take() {
-            let _ = requests.send(Request::Abort(i32::from(code)));
+        self.end(code);
+    }
+
+    fn begin_sum(&mut self, backend: &B, values: &B::Buffer, weight: f32) -> Result<()> {
+        let begin = self.filling.len();
+        self.filling.resize(begin + backend.len(values), 0.0);
+        if weight != 0.0 {
+            backend.download(values, &mut self.filling[begin..])?;
+            self.filling[begin..].iter_mut().for_each(|value| *value *= weight);
         }
-        self.wait();
+        if self.filling.len() >= BUCKET { self.begin_bucket() } else { Ok(()) }
     }
 
-    fn begin_sum(&mut self, values: Vec<f32>) -> Result<()> {
-        self.ask(Request::Sum(values))
+    fn end_sum(&mut self, backend: &B, scale: f32, sum: &mut B::Buffer) -> Result<()> {
+        let len = backend.len(sum);
+        if self.summed.len() < len && !self.filling.is_empty() {
+            self.begin_bucket()?;
+        }
+        while self.summed.len() < len {
+            self.summed.extend(self.answer()?);
+        }
+        let values: Vec<f32> = self.summed.drain(..len).map(|value| value * scale).collect();
+        backend.upload(&values, sum)
     }
 
-    fn end_sum(&mut self) -> Result<Vec<f32>> {
-        self.results.recv().map_err(|_| ended("the thread that speaks MPI has ended"))
-    }
-
-    fn broadcast(&mut self, values: Vec<f32>) -> Result<Vec<f32>> {
-        self.ask(Request::Broadcast(values))?;
-        self.end_sum()
+    fn broadcast(&mut self, backend: &B, values: &mut B::Buffer) -> Result<()> {
+        let mut given = vec![0.0; backend.len(values)];
+        backend.download(values, &mut given)?;
+        self.ask(Request::Broadcast(given))?;
+        backend.upload(&self.answer()?, values)
     }
 }
 

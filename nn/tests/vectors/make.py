@@ -18,7 +18,7 @@ STEPS, BATCH, BATCHES, CLASSES = 20, 8, 3, 4
 def networks():
     yield "linear", (12,), lambda: nn.Sequential(nn.Linear(12, 16), nn.ReLU(), nn.Linear(16, CLASSES))
     yield "conv", (2, 7, 7), lambda: nn.Sequential(
-        nn.Conv2d(2, 4, 3, padding=1, padding_mode="reflect"),
+        nn.Conv2d(2, 4, 3, padding=1, padding_mode="reflect", bias=False),
         nn.BatchNorm2d(4),
         nn.ReLU(),
         nn.MaxPool2d(2),
