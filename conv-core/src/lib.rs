@@ -24,6 +24,7 @@ pub mod spectra;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod text;
+pub mod winograd;
 
 pub use algorithm::{Backend, ConvAlgorithm, ConvKernel, Operands, Scratch};
 pub use choose::{Policy, Ranking};
