@@ -23,6 +23,7 @@ pub(crate) enum Module {
     Im2col,
     Fourier,
     Product,
+    Winograd,
     Ops,
 }
 
@@ -33,6 +34,7 @@ impl Module {
             Module::Im2col => include_str!("../kernels/ptx/im2col.ptx"),
             Module::Fourier => include_str!("../kernels/ptx/fourier.ptx"),
             Module::Product => include_str!("../kernels/ptx/product.ptx"),
+            Module::Winograd => include_str!("../kernels/ptx/winograd.ptx"),
             Module::Ops => include_str!("../kernels/ptx/ops.ptx"),
         }
     }

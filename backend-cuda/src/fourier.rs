@@ -1,7 +1,6 @@
 //! The FFT pipeline that `fft` and `fft-tiled` share: transform, multiply at every frequency, invert.
 
 mod plan;
-mod product;
 mod transform;
 
 use std::ops::Range;
@@ -14,10 +13,10 @@ use conv_core::{ConvKernel, ConvProblem, Operands, Pass, Result, Role, Scratch};
 use crate::buffer::Table;
 use crate::device::Module;
 use crate::operands::Pointers;
+use crate::product::{self, Product};
 use crate::raw::{Function, Launch, Span};
 use crate::{Buffer, Cuda};
 pub(crate) use plan::Plan;
-pub(crate) use product::Product;
 use transform::Tables;
 pub(crate) use transform::{Maps, Transform};
 
@@ -62,7 +61,7 @@ impl FourierKernel {
         };
         let (forward, inverse) = (transform("fourier_forward")?, transform("fourier_inverse")?);
         let product = |units| {
-            let product = Product::new(&plan, units);
+            let product = plan.product(units);
             Ok::<_, conv_core::Error>((product, device.function(Module::Product, product.kernel().0)?))
         };
         let last = plan.units() - (plan.units() - 1) / plan.group * plan.group;
@@ -182,7 +181,7 @@ impl Run<'_> {
         let _phase = tracing::trace_span!(target: "phase", "product").entered();
         let whole = units.len() == self.kernel.plan.group;
         let (product, function) = &self.kernel.products[usize::from(!whole)];
-        let launch = Launch { blocks: product.blocks(), threads: THREADS, shared: 0 };
+        let launch = Launch { blocks: product.blocks(), threads: product::THREADS, shared: 0 };
         let product = product.adding(add);
         self.backend.device().launch(function, launch, &[&left, &right, &self.out, &product])
     }

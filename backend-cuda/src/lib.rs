@@ -1,4 +1,4 @@
-//! Convolution engines on NVIDIA GPUs: direct, im2col and FFT, as PTX kernels through cudarc.
+//! Convolution engines on NVIDIA GPUs: direct, im2col, FFT and Winograd, as PTX kernels through cudarc.
 //!
 //! [`Cuda`] is the [`Backend`]. It builds and runs without a CUDA toolkit: the driver library is looked for when
 //! [`Cuda::open`] is called, and what is missing is said in one line. All work of a [`Cuda`] goes through one stream
@@ -20,7 +20,9 @@ mod im2col;
 mod machine;
 mod operands;
 mod ops;
+mod product;
 mod raw;
+mod winograd;
 
 pub use buffer::Buffer;
 pub use device::Device;
@@ -35,7 +37,7 @@ use raw::Staging;
 
 /// Every algorithm, one line each.
 static ALGORITHMS: &[&dyn ConvAlgorithm<Cuda>] =
-    &[&direct::Direct, &im2col::Im2col, &fft::Fft, &fft_tiled::FftTiled];
+    &[&direct::Direct, &im2col::Im2col, &fft::Fft, &fft_tiled::FftTiled, &winograd::Winograd];
 
 /// A GPU with its engines.
 #[derive(Debug)]

@@ -1,14 +1,39 @@
-//! The product at every frequency as its kernel takes it: mirrors the structures of `kernels/product.cu`.
+//! Matrix products at every frequency or point of a transform: mirrors the structures of `kernels/product.cu`.
 
-use conv_core::Pass;
+use conv_core::{ConvProblem, Pass};
 
-use super::plan::Plan;
+/// Threads of a block.
+pub(crate) const THREADS: u32 = 256;
 
-/// Where a matrix lies among the maps of one frequency.
+/// How far apart the values of one tensor are at one frequency, by what numbers them: all of them, those of the next
+/// group, unit, input channel and output channel.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Strides {
+    pub(crate) all: usize,
+    pub(crate) group: usize,
+    pub(crate) unit: usize,
+    pub(crate) input: usize,
+    pub(crate) output: usize,
+}
+
+/// What the products of a pass are made of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sizes {
+    /// Frequencies or points.
+    pub(crate) frequencies: usize,
+    /// Units: what the weights meet one after the other.
+    pub(crate) units: usize,
+    /// Input and output channels of a group, phases counted.
+    pub(crate) channels: [usize; 2],
+    /// Whether the values are complex.
+    pub(crate) complex: bool,
+}
+
+/// Where a matrix lies among the values of one frequency.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 struct View {
-    maps: i64,
+    all: i64,
     group: i64,
     row: i64,
     column: i64,
@@ -28,47 +53,44 @@ pub(crate) struct Product {
     conjugate_left: i32,
     conjugate_right: i32,
     add: i32,
-    frequencies: i32,
+    complex: i32,
+    frequencies: i64,
 }
 
 impl Product {
-    /// The product of a group of so many units.
-    pub(super) fn new(plan: &Plan, units: usize) -> Self {
-        let (problem, phases) = (&plan.problem, plan.tiling.phase_count());
-        let (group_in, group_out) = (problem.group_in() * phases, problem.group_out());
-        let (cin, cout) = (problem.in_channels() * phases, problem.out_channels());
-        let weights = cout * group_in;
-        let view = |maps: usize, group: usize, row: usize, column: usize| {
-            let [maps, group, row, column] = [maps, group, row, column].map(|n| n as i64);
-            View { maps, group, row, column }
+    /// The product of this pass, with the strides of input, weight and output.
+    pub(crate) fn new(problem: &ConvProblem, pass: Pass, sizes: Sizes, strides: [Strides; 3]) -> Self {
+        let [x, w, y] = strides;
+        let view = |of: Strides, row: usize, column: usize| {
+            let [all, group, row, column] = [of.all, of.group, row, column].map(|n| n as i64);
+            View { all, group, row, column }
         };
-        let (input, output) = ((units * cin, group_in), (units * cout, group_out));
-        let (sizes, left, right, out, conjugated) = match plan.pass {
+        let Sizes { units, channels: [input, output], .. } = sizes;
+        let (sides, left, right, out, conjugated) = match pass {
             Pass::Forward => (
-                [units, group_out, group_in],
-                view(input.0, input.1, cin, 1),
-                view(weights, group_out * group_in, 1, group_in),
-                view(output.0, output.1, cout, 1),
+                [units, output, input],
+                view(x, x.unit, x.input),
+                view(w, w.input, w.output),
+                view(y, y.unit, y.output),
                 [0, 1],
             ),
             Pass::BackwardInput => (
-                [units, group_in, group_out],
-                view(output.0, output.1, cout, 1),
-                view(weights, group_out * group_in, group_in, 1),
-                view(input.0, input.1, cin, 1),
+                [units, input, output],
+                view(y, y.unit, y.output),
+                view(w, w.output, w.input),
+                view(x, x.unit, x.input),
                 [0, 0],
             ),
             Pass::BackwardWeights => (
-                [group_out, group_in, units],
-                view(output.0, output.1, 1, cout),
-                view(input.0, input.1, cin, 1),
-                view(weights, group_out * group_in, group_in, 1),
+                [output, input, units],
+                view(y, y.output, y.unit),
+                view(x, x.unit, x.input),
+                view(w, w.output, w.input),
                 [1, 0],
             ),
         };
-        let [rows, columns, depth] = sizes.map(|n| n as i32);
+        let [rows, columns, depth] = sides.map(|n| n as i32);
         let [conjugate_left, conjugate_right] = conjugated;
-        let (groups, frequencies) = (problem.groups() as i32, plan.frequencies as i32);
         Product {
             left,
             right,
@@ -76,24 +98,29 @@ impl Product {
             rows,
             columns,
             depth,
-            groups,
+            groups: problem.groups() as i32,
             conjugate_left,
             conjugate_right,
             add: 0,
-            frequencies,
+            complex: sizes.complex.into(),
+            frequencies: sizes.frequencies as i64,
         }
     }
 
     /// The same, added to what is there.
-    pub(super) fn adding(self, add: bool) -> Self {
+    pub(crate) fn adding(self, add: bool) -> Self {
         Product { add: add.into(), ..self }
     }
 
-    /// Rows and columns of a block's tile, and the kernel of these.
-    pub(super) fn kernel(&self) -> (&'static str, [i32; 2]) {
-        match (self.rows, self.columns) {
-            (..=16, _) => ("product_16x64", [16, 64]),
-            (_, ..=16) => ("product_64x16", [64, 16]),
+    /// The kernel, and rows and columns of its blocks' tiles.
+    pub(crate) fn kernel(&self) -> (&'static str, [i32; 2]) {
+        match (self.complex, self.rows, self.columns) {
+            (0, ..=16, _) => ("product_real_16x64", [16, 64]),
+            (0, _, ..=16) => ("product_real_64x16", [64, 16]),
+            (0, 65.., 65..) => ("product_real_128x128", [128, 128]),
+            (0, _, _) => ("product_real_64x64", [64, 64]),
+            (_, ..=16, _) => ("product_16x64", [16, 64]),
+            (_, _, ..=16) => ("product_64x16", [64, 16]),
             _ => ("product_64x64", [64, 64]),
         }
     }
@@ -105,15 +132,17 @@ impl Product {
     }
 
     /// Blocks of the launch.
-    pub(super) fn blocks(&self) -> u64 {
+    pub(crate) fn blocks(&self) -> u64 {
         let [rows, columns] = self.tiles();
         rows * columns * self.groups as u64 * self.frequencies as u64
     }
 
-    /// Complex multiply-adds at one frequency, tiles counted whole.
-    pub(super) fn multiply_adds(&self) -> f64 {
+    /// Real operations of the launch, tiles counted whole: two for a multiply-add of real values, eight for one of
+    /// complex ones.
+    pub(crate) fn flops(&self) -> f64 {
         let ([rows, columns], (_, [height, width])) = (self.tiles(), self.kernel());
         let tiles = (rows * columns) as f64 * f64::from(height) * f64::from(width);
-        tiles * f64::from(self.depth) * f64::from(self.groups)
+        let multiply_adds = tiles * f64::from(self.depth) * f64::from(self.groups) * self.frequencies as f64;
+        multiply_adds * if self.complex == 0 { 2.0 } else { 8.0 }
     }
 }

@@ -3,13 +3,35 @@
 mod common;
 
 use backend_cuda::Cuda;
-use conv_core::ConvProblem;
-use conv_core::testing::{conformance, edge_problems, random_problems};
+use conv_core::algorithm::find;
+use conv_core::reference::Reference;
+use conv_core::testing::{conformance, edge_problems, random_problems, run_once, tolerance, values};
+use conv_core::{Backend, ConvProblem, Pass};
 
 fn problems(random: usize) -> Vec<ConvProblem> {
     let mut problems: Vec<ConvProblem> = edge_problems().into_iter().map(|named| named.problem).collect();
+    problems.extend(own_problems());
     problems.extend(random_problems(random, 20));
     problems
+}
+
+/// What the lists of the suite lack: plain 3x3 kernels, and what lies around their borders.
+fn own_problems() -> impl Iterator<Item = ConvProblem> {
+    let lines = ["n2 c3 o5 i9x14 k3x3 p1", "n1 c4 o6 i7x3 k3x3 p0:4x5:1 g2", "n3 c1 o1 i3x3 k3x3"];
+    lines.into_iter().map(|line| line.parse().expect("a valid line"))
+}
+
+/// One algorithm on a problem too long for all.
+fn check_one(cuda: &Cuda, name: &str, line: &str) {
+    let problem: ConvProblem = line.parse().unwrap();
+    let algorithm = find(cuda.algorithms(), name).unwrap();
+    for pass in Pass::ALL {
+        let [left, right, _] = pass.roles();
+        let (lhs, rhs) = (values(problem.len(left), 1), values(problem.len(right), 2));
+        let found = run_once(cuda, algorithm, &problem, pass, [&lhs, &rhs], None).unwrap();
+        let error = Reference::new(&problem, pass, &lhs, &rhs).unwrap().error(&found);
+        assert!(error <= tolerance(name), "{name} {pass} of {line}: {error:.1e}");
+    }
 }
 
 fn check(cuda: &Cuda, problems: &[ConvProblem]) {
@@ -24,6 +46,7 @@ fn check(cuda: &Cuda, problems: &[ConvProblem]) {
     for algorithm in ["fft", "fft-tiled"] {
         assert!(outcome.runs_of(algorithm) > problems.len(), "{algorithm}: {:?}", outcome.runs);
     }
+    assert!(outcome.runs_of("winograd") >= 12, "{:?}", outcome.runs);
 }
 
 #[test]
@@ -35,12 +58,18 @@ fn every_algorithm_passes_the_suite_on_a_gpu() {
 
 #[cfg(feature = "emulate")]
 mod emulated {
-    use super::{check, problems};
+    use super::{check, check_one, problems};
     use backend_cuda::emulate::{Order, open};
 
     #[test]
     fn every_algorithm_passes_the_suite() {
         check(&open(Order::Ascending).unwrap(), &problems(6));
+    }
+
+    /// More units than the emulated device's cache holds the values of.
+    #[test]
+    fn winograd_takes_units_group_after_group() {
+        check_one(&open(Order::Descending).unwrap(), "winograd", "n9 c60 o70 i15x16 k3x3 p1");
     }
 
     #[test]

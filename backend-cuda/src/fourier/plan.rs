@@ -11,8 +11,8 @@ use conv_core::spectra::{Shared, SpectrumKey};
 use conv_core::{ConvProblem, Cost, Machine, Pass, Role, Unsupported};
 use fft_core::Recipe;
 
-use super::product::Product;
 use super::transform::{Maps, pairs, radices, volume};
+use crate::product::{Product, Sizes, Strides};
 
 /// The spectra of a group of units take one part in this many of the second-level cache.
 const GROUP_CACHE_SHARE: usize = 2;
@@ -174,11 +174,26 @@ impl Plan {
         cost.in_tasks(self.transform_blocks(role, self.group), self.multiprocessors)
     }
 
-    /// What the products take: 8 operations for each complex multiply-add of whole tiles, and every spectrum once.
+    /// The products of a group of so many units.
+    pub(crate) fn product(&self, units: usize) -> Product {
+        let (problem, phases) = (&self.problem, self.tiling.phase_count());
+        let (input, output) = (problem.group_in() * phases, problem.group_out());
+        let [x, w, y] =
+            [problem.in_channels() * phases, problem.out_channels() * input, problem.out_channels()];
+        let strides = [
+            Strides { all: units * x, group: input, unit: x, input: 1, output: 0 },
+            Strides { all: w, group: output * input, unit: 0, input: 1, output: input },
+            Strides { all: units * y, group: output, unit: y, input: 0, output: 1 },
+        ];
+        let sizes = Sizes { frequencies: self.frequencies, units, channels: [input, output], complex: true };
+        Product::new(problem, self.pass, sizes, strides)
+    }
+
+    /// What the products take: operations of whole tiles, and every spectrum once.
     fn product_cost(&self) -> Cost {
         let groups = self.units().div_ceil(self.group);
-        let product = Product::new(self, self.group);
-        let product_flops = 8.0 * groups as f64 * self.frequencies as f64 * product.multiply_adds();
+        let product = self.product(self.group);
+        let product_flops = groups as f64 * product.flops();
         let values: usize = self.pass.roles().iter().map(|role| self.spectra_len(*role)).sum();
         let bytes = 4.0 * values as f64 * groups as f64;
         let cost = Cost { product_flops, bytes, launches: groups as f64, ..Cost::default() };
