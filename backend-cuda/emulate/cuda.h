@@ -16,21 +16,18 @@
 struct alignas(8) float2 {
     float x, y;
 };
-struct alignas(16) float4 {
-    float x, y, z, w;
-};
 inline float2 make_float2(float x, float y) { return {x, y}; }
 inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 using std::max;
 using std::min;
 
 #define SHARED(type, name) type& name = emulate::shared_variable<type>(EMULATE_HERE)
-extern thread_local float4 dynamic_shared[(emulate::MOST_SHARED + emulate::GUARD) / sizeof(float4)];
+#define dynamic_shared (emulate::dynamic)
 
 #define threadIdx (emulate::current->index)
-#define blockIdx (emulate::block.index)
-#define blockDim (emulate::block.size)
-#define gridDim (emulate::block.grid)
+#define blockIdx (emulate::block->index)
+#define blockDim (emulate::block->size)
+#define gridDim (emulate::block->grid)
 #define __syncthreads() emulate::barrier(EMULATE_HERE)
 #define __syncwarp() emulate::warp_operation(emulate::WarpOp::Sync, 0xffffffffu, 0, 0, EMULATE_HERE)
 #define __shfl_xor_sync(mask, value, distance) \

@@ -10,7 +10,6 @@ using Handle = void*;
 using Address = unsigned long long;
 enum { SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, INVALID_DEVICE = 101, NOT_FOUND = 500 };
 
-thread_local float4 dynamic_shared[(MOST_SHARED + GUARD) / sizeof(float4)];
 static thread_local Handle current_context;
 static Memory memory;
 static int driver_version = 13000, device_count = 1;
@@ -141,14 +140,15 @@ API cuLaunchKernel(Handle handle, unsigned gx, unsigned gy, unsigned gz, unsigne
     const bool fits = blocks && threads && threads <= function.most_threads && gx < 1u << 31 && gy < 1 << 16 &&
                       gz < 1 << 16 && bz <= 64 && shared <= function.most_dynamic && shared <= MOST_SHARED;
     if (!fits) return INVALID_VALUE;
+    prepare();
     kernel_name = function.kernel->name;
-    block.body = [](void* job) { (*(std::pair<void (*)(void**), void**>*)job).first(((std::pair<void (*)(void**), void**>*)job)->second); };
+    block->body = [](void* job) { (*(std::pair<void (*)(void**), void**>*)job).first(((std::pair<void (*)(void**), void**>*)job)->second); };
     std::pair<void (*)(void**), void**> job{function.kernel->call, parameters};
-    block.argument = &job;
+    block->argument = &job;
     for (uint64_t i = 0; i < blocks; i++) {
         const uint64_t b = order == Order::Ascending ? i : blocks - 1 - i;
         const dim3 index{unsigned(b % gx), unsigned(b / gx % gy), unsigned(b / gx / gy)};
-        run_block(index, {gx, gy, gz}, {bx, by, bz}, (char*)dynamic_shared, shared);
+        run_block(index, {gx, gy, gz}, {bx, by, bz}, shared);
     }
     return SUCCESS;
 }
