@@ -182,3 +182,13 @@ PRODUCT(product_real_128x128, float, 128, 128)
 PRODUCT(product_real_64x64, float, 64, 64)
 PRODUCT(product_real_16x64, float, 16, 64)
 PRODUCT(product_real_64x16, float, 64, 16)
+
+/// The sum of the parts of a product, in their order.
+extern "C" __global__ void __launch_bounds__(256)
+    product_sum_parts(const float* parts, float* product, int count, long long len) {
+    const long long i = (long long)(blockIdx.x) * 256 + threadIdx.x;
+    if (i >= len) return;
+    float sum = 0.f;
+    for (int part = 0; part < count; ++part) sum += parts[part * len + i];
+    product[i] = sum;
+}

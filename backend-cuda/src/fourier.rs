@@ -16,12 +16,11 @@ use crate::operands::Pointers;
 use crate::product::{self, Product};
 use crate::raw::{Function, Launch, Span};
 use crate::{Buffer, Cuda};
-pub(crate) use plan::Plan;
-use transform::Tables;
-pub(crate) use transform::{Maps, Transform};
+pub(crate) use plan::{Plan, no_room};
+pub(crate) use transform::{Maps, Tables, Transform, volume};
 
 /// Threads of a block of every kernel here.
-const THREADS: u32 = 256;
+pub(crate) const THREADS: u32 = 256;
 
 /// Whether the indices along axes, of tiles and of the maps of a unit fit 32 bits; those of tensors are wider.
 fn is_narrow(problem: &ConvProblem, tiling: &Tiling) -> bool {
@@ -51,7 +50,6 @@ impl FourierKernel {
     /// # Errors
     /// As [`conv_core::Backend::alloc`], and [`conv_core::Error::Device`] where the driver refuses.
     pub(crate) fn new(backend: &Cuda, plan: Plan) -> Result<Self> {
-        use conv_core::Backend;
         let device = backend.device();
         let transform = |name| {
             let function = device.function(Module::Fourier, name)?;
@@ -68,9 +66,7 @@ impl FourierKernel {
         let products = [product(plan.group)?, product(last)?];
         let mut tables = Tables::default();
         let transforms = plan.pass.roles().map(|role| (role, Transform::new(&plan, role, &mut tables)));
-        let integers = Table::new(device, &tables.integers)?;
-        let mut factors = backend.alloc(tables.factors.len())?;
-        backend.upload(&tables.factors, &mut factors)?;
+        let (integers, factors) = tables.upload(backend)?;
         Ok(FourierKernel { plan, forward, inverse, products, transforms, integers, factors })
     }
 

@@ -46,7 +46,8 @@ impl ConvAlgorithm<Cuda> for Im2col {
         use conv_core::Backend;
         let plan = Plan::new(backend.machine(), problem, pass);
         let function = |name| backend.device().function(Module::Im2col, name);
-        let (product, sum) = (function(plan.kernel())?, function("im2col_sum")?);
+        let sum = backend.device().function(Module::Product, "product_sum_parts")?;
+        let product = function(plan.kernel())?;
         let matrices = match is_narrow(problem) {
             true => Sizes::Narrow(plan.matrices()),
             false => Sizes::Wide(plan.matrices()),

@@ -13,6 +13,7 @@ mod direct;
 #[cfg(feature = "emulate")]
 pub mod emulate;
 mod fft;
+mod fft_fused;
 mod fft_tiled;
 mod fourier;
 mod geometry;
@@ -36,8 +37,14 @@ use device::failed;
 use raw::Staging;
 
 /// Every algorithm, one line each.
-static ALGORITHMS: &[&dyn ConvAlgorithm<Cuda>] =
-    &[&direct::Direct, &im2col::Im2col, &fft::Fft, &fft_tiled::FftTiled, &winograd::Winograd];
+static ALGORITHMS: &[&dyn ConvAlgorithm<Cuda>] = &[
+    &direct::Direct,
+    &im2col::Im2col,
+    &winograd::Winograd,
+    &fft::Fft,
+    &fft_tiled::FftTiled,
+    &fft_fused::FftFused,
+];
 
 /// A GPU with its engines.
 #[derive(Debug)]

@@ -9,9 +9,8 @@ use std::ops::Range;
 use conv_core::fourier::{Tiling, meets};
 use conv_core::spectra::{Shared, SpectrumKey};
 use conv_core::{ConvProblem, Cost, Machine, Pass, Role, Unsupported};
-use fft_core::Recipe;
 
-use super::transform::{Maps, pairs, radices, volume};
+use super::transform::{Maps, flops, pairs, radices, volume};
 use crate::product::{Product, Sizes, Strides};
 
 /// The spectra of a group of units take one part in this many of the second-level cache.
@@ -39,7 +38,7 @@ impl Plan {
     /// All units in one group where `whole`, else groups that fit the cache.
     ///
     /// # Errors
-    /// A refusal where every sum is empty, a transform does not fit a block, or indices exceed 32 bits.
+    /// As [`Plan::of_pairs`], and where a transform does not fit a block.
     pub(crate) fn new(
         problem: &ConvProblem,
         pass: Pass,
@@ -47,26 +46,41 @@ impl Plan {
         machine: &Machine,
         whole: bool,
     ) -> Result<Self, Unsupported> {
-        let refuse = |reason: String| Err(Unsupported::Geometry(reason.into()));
+        let pairs = pairs(tiling.shape(), machine.caches[0]);
+        let Some(pairs) = pairs else { return Err(no_room(tiling.shape())) };
+        let mut plan = Plan::of_pairs(problem, pass, tiling, machine, pairs)?;
+        let fit = machine.caches[2] / GROUP_CACHE_SHARE / plan.unit_bytes().max(1);
+        plan.group = if whole { plan.units() } else { fit.max(LEAST_UNITS).min(plan.units()) };
+        Ok(plan)
+    }
+
+    /// All units in one group, so many pairs of maps in a block.
+    ///
+    /// # Errors
+    /// A refusal where every sum is empty, a length is not smooth, or indices exceed 32 bits.
+    pub(crate) fn of_pairs(
+        problem: &ConvProblem,
+        pass: Pass,
+        tiling: Tiling,
+        machine: &Machine,
+        pairs: usize,
+    ) -> Result<Self, Unsupported> {
+        let refuse = |reason: &str| Err(Unsupported::Geometry(reason.to_string().into()));
         if !problem.volume().iter().all(meets) {
-            return refuse("the kernel meets nothing but padding: every sum is empty".into());
+            return refuse("the kernel meets nothing but padding: every sum is empty");
         }
-        let shape = tiling.shape();
-        let [a, b, c] = shape;
-        let small = shape.iter().all(|n| *n <= machine.caches[0] && radices(*n).is_some());
-        let pairs = if small && a * b <= machine.caches[0] { pairs(shape, machine.caches[0]) } else { None };
-        let Some(pairs) = pairs else {
-            return refuse(format!("a transform of {a}x{b}x{c} points does not fit a block's shared memory"));
-        };
+        let [a, b, c] = tiling.shape();
+        if tiling.shape().iter().any(|n| radices(*n).is_none()) {
+            return Err(no_room(tiling.shape()));
+        }
         if !super::is_narrow(problem, &tiling) {
-            return refuse("its indices exceed 32 bits".into());
+            return refuse("its indices exceed 32 bits");
         }
         let multiprocessors = machine.threads.max(1);
         let frequencies = a * b * (c / 2 + 1);
         let mut plan =
             Plan { problem: *problem, pass, tiling, group: 1, pairs, frequencies, multiprocessors };
-        let fit = machine.caches[2] / GROUP_CACHE_SHARE / plan.unit_bytes().max(1);
-        plan.group = if whole { plan.units() } else { fit.max(LEAST_UNITS).min(plan.units()) };
+        plan.group = plan.units();
         Ok(plan)
     }
 
@@ -135,7 +149,20 @@ impl Plan {
 
     /// Bytes of shared memory of such a block.
     pub(crate) fn shared(&self) -> u32 {
-        (self.pairs * volume(self.tiling.shape()) * size_of::<[f32; 2]>()) as u32
+        (self.pairs * self.volume() * size_of::<[f32; 2]>()) as u32
+    }
+
+    /// Complex points of one pair of maps in shared memory.
+    pub(crate) fn volume(&self) -> usize {
+        volume(self.tiling.shape())
+    }
+
+    /// Operations of transforming one pair of this tensor's maps, lines of zeros and those not wanted left out.
+    pub(crate) fn pair_flops(&self, role: Role) -> f64 {
+        let held = self.tiling.span(role).map(|span| span.len());
+        let [n0, n1, n2] = self.tiling.shape();
+        let lines = [n1 * n2, held[0] * n2, held[0] * held[1]];
+        [n0, n1, n2].into_iter().zip(lines).map(|(n, lines)| lines as f64 * flops(n) as f64).sum()
     }
 
     /// Values of the spectra of this tensor over one group.
@@ -161,11 +188,7 @@ impl Plan {
     /// What transforming this tensor once takes, over all units: operations of all lines of every pair of maps but
     /// those of zeros or not wanted, the tensor once and its spectra once.
     pub(crate) fn transform_cost(&self, role: Role) -> Cost {
-        let held = self.tiling.span(role).map(|span| span.len());
-        let [_, n1, n2] = self.tiling.shape();
-        let lines = [n1 * n2, held[0] * n2, held[0] * held[1]];
-        let flops = |axis: usize| lines[axis] as f64 * Recipe::new(self.tiling.shape()[axis]).flops() as f64;
-        let of_pair: f64 = [0, 1, 2].map(flops).iter().sum();
+        let of_pair = self.pair_flops(role);
         let maps = self.map_count(role, self.units()) as f64;
         let bytes = 4.0 * self.problem.len(role) as f64 + 8.0 * maps * self.frequencies as f64;
         let groups = if role == Role::Weight { 1 } else { self.units().div_ceil(self.group) };
@@ -207,4 +230,10 @@ impl Plan {
         let all = transforms.into_iter().fold(self.product_cost(), |sum, cost| sum + cost);
         Cost { workspace, ..all }
     }
+}
+
+/// The refusal of a transform that is too large.
+pub(crate) fn no_room([a, b, c]: [usize; 3]) -> Unsupported {
+    let reason = format!("a transform of {a}x{b}x{c} points does not fit a block's shared memory");
+    Unsupported::Geometry(reason.into())
 }

@@ -2,11 +2,13 @@
 
 use std::f64::consts::TAU;
 
-use conv_core::Role;
 use conv_core::fourier::Tiling;
+use conv_core::{Backend, Result, Role};
 
 use super::plan::Plan;
+use crate::buffer::Table;
 use crate::geometry::Divisor;
+use crate::{Buffer, Cuda};
 
 /// Steps of an axis, and pairs of maps of a block, at most.
 const MOST_STEPS: usize = 10;
@@ -70,9 +72,9 @@ pub(crate) struct Maps {
 /// Integers and factors that transforms look up, of all tensors of a pass.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tables {
-    pub(crate) integers: Vec<i32>,
+    integers: Vec<i32>,
     /// `exp(-2πi k/n)` for each axis, real and imaginary parts in turn.
-    pub(crate) factors: Vec<f32>,
+    factors: Vec<f32>,
 }
 
 /// Factors of at most 16 whose product is `n`, 2ᵃ3ᵇ5ᶜ7ᵈ: few steps, powers of two first; `None` for another `n`, or
@@ -94,6 +96,25 @@ pub(crate) fn radices(n: usize) -> Option<Vec<usize>> {
         }
     }
     (rest == 1 && radices.len() <= MOST_STEPS).then_some(radices)
+}
+
+/// Operations of a butterfly of so many points, `Dft` of `kernels/dft.cuh`: sums of complex values are two, products
+/// six, and a fused multiply-add two.
+fn butterfly_flops(radix: usize) -> usize {
+    let half = radix / 2;
+    match radix {
+        2 => 4,
+        4 => 16,
+        8 => 66,
+        16 => 182,
+        _ => 8 * half * half + 10 * half,
+    }
+}
+
+/// Operations of a line of `n` points, good ones: butterflies and the twiddle factors of every step.
+pub(crate) fn flops(n: usize) -> usize {
+    let step = |radix: usize| n / radix * (butterfly_flops(radix) + 6 * (radix - 1));
+    radices(n).unwrap_or_default().into_iter().map(step).sum()
 }
 
 /// Where each frequency stands when steps of these radices have taken a line apart.
@@ -124,8 +145,9 @@ pub(crate) fn volume(shape: [usize; 3]) -> usize {
 /// Pairs of maps a block transforms: as many as half of a multiprocessor's shared memory holds, so that two blocks
 /// run on it, but at least one; `None` where not even one fits.
 pub(crate) fn pairs(shape: [usize; 3], shared: usize) -> Option<usize> {
-    let bytes = volume(shape) * size_of::<[f32; 2]>();
-    let fit = |share: usize| [MOST_PAIRS, 4, 2, 1].into_iter().find(|pairs| pairs * bytes <= shared / share);
+    let points = shape[0].saturating_mul(shape[1]).saturating_mul(pitch(shape));
+    let bytes = points.saturating_mul(size_of::<[f32; 2]>());
+    let fit = |share: usize| [MOST_PAIRS, 4, 2, 1].into_iter().find(|pairs| bytes <= shared / share / pairs);
     // The kernel has other shared memory besides.
     let shared = shared.saturating_sub(1 << 10);
     fit(2).or(if bytes <= shared { Some(1) } else { None })
@@ -133,7 +155,7 @@ pub(crate) fn pairs(shape: [usize; 3], shared: usize) -> Option<usize> {
 
 impl Transform {
     /// The transform of this tensor; adds what it looks up to `tables`.
-    pub(super) fn new(plan: &Plan, role: Role, tables: &mut Tables) -> Self {
+    pub(crate) fn new(plan: &Plan, role: Role, tables: &mut Tables) -> Self {
         let (tiling, shape) = (&plan.tiling, plan.tiling.shape());
         let [n0, n1, n2] = shape;
         let (pitch, span) = (pitch(shape), tiling.span(role));
@@ -197,6 +219,16 @@ fn steps(radices: &[usize]) -> [Step; MOST_STEPS] {
 }
 
 impl Tables {
+    /// As kernels read them.
+    ///
+    /// # Errors
+    /// As [`Backend::alloc`].
+    pub(crate) fn upload(&self, backend: &Cuda) -> Result<(Table, Buffer)> {
+        let mut factors = backend.alloc(self.factors.len())?;
+        backend.upload(&self.factors, &mut factors)?;
+        Ok((Table::new(backend.device(), &self.integers)?, factors))
+    }
+
     fn add(&mut self, values: &[i32]) -> i32 {
         let at = self.integers.len();
         self.integers.extend(values);
