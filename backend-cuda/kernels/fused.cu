@@ -45,7 +45,7 @@ __device__ __forceinline__ void convolve(const float* source, const float* weigh
             data[i] = data[i] * (BACKWARD ? weights[i] : conj(weights[i]));
         find_pair(block, unit, units, channel, to_maps, to, tables);
         for (int d = 0; d < 3; ++d) lines<true>(data, to.side[d], to, factors);
-        scatter(data, target, block, to_maps, to, bias, relu);
+        scatter(data, target, block, to_maps, to, bias, relu, of_block());
     }
 }
 
@@ -83,5 +83,5 @@ extern "C" __global__ void __launch_bounds__(fourier::THREADS, 2)
     find_weights(block, channel, kernel_maps, kernel, tables);
     for (int d = 0; d < 3; ++d) lines<true>(sum, kernel.side[d], kernel, factors);
     const int taps = kernel_maps.shape[0] * kernel_maps.shape[1] * kernel_maps.shape[2];
-    scatter(sum, weights + (long long)(part)*channels * taps, block, kernel_maps, kernel, nullptr, 0);
+    scatter(sum, weights + (long long)(part)*channels * taps, block, kernel_maps, kernel, nullptr, 0, of_block());
 }

@@ -10,6 +10,7 @@ use conv_core::fourier::{Tiling, meets};
 use conv_core::spectra::{Shared, SpectrumKey};
 use conv_core::{ConvProblem, Cost, Machine, Pass, Role, Unsupported};
 
+use super::passes::Passes;
 use super::transform::{Maps, flops, pairs, radices, volume};
 use crate::product::{Product, Sizes, Strides};
 
@@ -29,16 +30,18 @@ pub(crate) struct Plan {
     pub(crate) group: usize,
     /// Pairs of maps a block transforms.
     pub(crate) pairs: usize,
+    /// Where no block holds one.
+    pub(super) passes: Option<Passes>,
     /// Frequencies of one map that are kept.
     pub(crate) frequencies: usize,
     multiprocessors: usize,
 }
 
 impl Plan {
-    /// All units in one group where `whole`, else groups that fit the cache.
+    /// All units in one group where `whole`, and transforms of any size, else groups that fit the cache.
     ///
     /// # Errors
-    /// As [`Plan::of_pairs`], and where a transform does not fit a block.
+    /// As [`Plan::of_pairs`], and where a transform has no room.
     pub(crate) fn new(
         problem: &ConvProblem,
         pass: Pass,
@@ -46,11 +49,17 @@ impl Plan {
         machine: &Machine,
         whole: bool,
     ) -> Result<Self, Unsupported> {
-        let pairs = pairs(tiling.shape(), machine.caches[0]);
-        let Some(pairs) = pairs else { return Err(no_room(tiling.shape())) };
-        let mut plan = Plan::of_pairs(problem, pass, tiling, machine, pairs)?;
-        let fit = machine.caches[2] / GROUP_CACHE_SHARE / plan.unit_bytes().max(1);
+        let (shape, cache) = (tiling.shape(), machine.caches[2] / GROUP_CACHE_SHARE);
+        let pairs = pairs(shape, machine.caches[0]);
+        let mut plan = Plan::of_pairs(problem, pass, tiling, machine, pairs.unwrap_or(1))?;
+        let fit = cache / plan.unit_bytes().max(1);
         plan.group = if whole { plan.units() } else { fit.max(LEAST_UNITS).min(plan.units()) };
+        if pairs.is_none() {
+            let maps = pass.roles().map(|role| plan.map_count(role, plan.group).div_ceil(2));
+            let most = maps.into_iter().max().unwrap_or(1);
+            plan.passes =
+                Some(Passes::new(shape, cache, most).filter(|_| whole).ok_or_else(|| no_room(shape))?);
+        }
         Ok(plan)
     }
 
@@ -77,9 +86,17 @@ impl Plan {
             return refuse("its indices exceed 32 bits");
         }
         let multiprocessors = machine.threads.max(1);
-        let frequencies = a * b * (c / 2 + 1);
-        let mut plan =
-            Plan { problem: *problem, pass, tiling, group: 1, pairs, frequencies, multiprocessors };
+        let frequencies = a.saturating_mul(b).saturating_mul(c / 2 + 1);
+        let mut plan = Plan {
+            problem: *problem,
+            pass,
+            tiling,
+            group: 1,
+            pairs,
+            passes: None,
+            frequencies,
+            multiprocessors,
+        };
         plan.group = plan.units();
         Ok(plan)
     }
@@ -157,10 +174,13 @@ impl Plan {
         volume(self.tiling.shape())
     }
 
-    /// Operations of transforming one pair of this tensor's maps, lines of zeros and those not wanted left out.
+    /// Operations of transforming one pair of this tensor's maps, in a block without lines of zeros and those not wanted.
     pub(crate) fn pair_flops(&self, role: Role) -> f64 {
-        let held = self.tiling.span(role).map(|span| span.len());
         let [n0, n1, n2] = self.tiling.shape();
+        let held = match self.passes {
+            None => self.tiling.span(role).map(|span| span.len()),
+            Some(_) => self.tiling.shape(),
+        };
         let lines = [n1 * n2, held[0] * n2, held[0] * held[1]];
         [n0, n1, n2].into_iter().zip(lines).map(|(n, lines)| lines as f64 * flops(n) as f64).sum()
     }
@@ -170,9 +190,10 @@ impl Plan {
         self.map_count(role, self.group) * self.frequencies * 2
     }
 
-    /// Values of workspace: the spectra of the three tensors.
+    /// Values of workspace: the spectra of the three tensors, and volumes that are transformed in passes.
     pub(crate) fn workspace_len(&self) -> usize {
-        self.pass.roles().iter().map(|role| self.spectra_len(*role)).sum()
+        let volumes = self.passes.as_ref().map_or(0, Passes::len);
+        volumes + self.pass.roles().iter().map(|role| self.spectra_len(*role)).sum::<usize>()
     }
 
     /// The spectra that other passes can use or have made.
@@ -185,16 +206,48 @@ impl Plan {
         vec![shared(left), shared(right)]
     }
 
-    /// What transforming this tensor once takes, over all units: operations of all lines of every pair of maps but
-    /// those of zeros or not wanted, the tensor once and its spectra once.
+    /// Operations of separating the spectra of a pair of maps, 8 for each frequency, or of joining them: 2 for each
+    /// and for its mirror.
+    fn pairing_flops(&self, role: Role) -> f64 {
+        let [n0, n1, n2] = self.tiling.shape();
+        let mirrors = self.frequencies - n0 * n1 * (1 + (n2 + 1) % 2);
+        match self.pass.roles()[2] == role {
+            true => 2.0 * (self.frequencies + mirrors) as f64,
+            false => 8.0 * self.frequencies as f64,
+        }
+    }
+
+    /// What transforming this tensor once takes, over all units: operations on all pairs of maps that blocks hold, the
+    /// tensor once and its spectra once.
     pub(crate) fn transform_cost(&self, role: Role) -> Cost {
-        let of_pair = self.pair_flops(role);
+        let (groups, rest) = match role {
+            Role::Weight => (1, 0),
+            _ => (self.units() / self.group, self.units() % self.group),
+        };
+        let of_groups =
+            |of: &dyn Fn(usize) -> usize| groups * of(self.group) + if rest > 0 { of(rest) } else { 0 };
+        let pairs = of_groups(&|units| self.transformed_pairs(role, units)) as f64;
         let maps = self.map_count(role, self.units()) as f64;
-        let bytes = 4.0 * self.problem.len(role) as f64 + 8.0 * maps * self.frequencies as f64;
-        let groups = if role == Role::Weight { 1 } else { self.units().div_ceil(self.group) };
-        let cost =
-            Cost { transform_flops: of_pair * maps / 2.0, bytes, launches: groups as f64, ..Cost::default() };
-        cost.in_tasks(self.transform_blocks(role, self.group), self.multiprocessors)
+        let through = self.passes.as_ref().map_or(0.0, |passes| pairs * passes.bytes());
+        let bytes = 4.0 * self.problem.len(role) as f64 + 8.0 * maps * self.frequencies as f64 + through;
+        let launches = of_groups(&|units| match &self.passes {
+            Some(passes) => passes.launches(self.map_count(role, units).div_ceil(2)),
+            None => 1,
+        });
+        let transform_flops = pairs * (self.pair_flops(role) + self.pairing_flops(role));
+        let cost = Cost { transform_flops, bytes, launches: launches as f64, ..Cost::default() };
+        match self.passes {
+            Some(_) => cost,
+            None => cost.in_tasks(self.transform_blocks(role, self.group), self.multiprocessors),
+        }
+    }
+
+    /// Pairs of this tensor's maps that are transformed in so many units, those that fill the last block included.
+    fn transformed_pairs(&self, role: Role, units: usize) -> usize {
+        match self.passes {
+            Some(_) => self.map_count(role, units).div_ceil(2),
+            None => self.transform_blocks(role, units) * self.pairs,
+        }
     }
 
     /// The products of a group of so many units.
@@ -214,13 +267,16 @@ impl Plan {
 
     /// What the products take: operations of whole tiles, and every spectrum once.
     fn product_cost(&self) -> Cost {
-        let groups = self.units().div_ceil(self.group);
-        let product = self.product(self.group);
-        let product_flops = groups as f64 * product.flops();
+        let of_group = |units: usize| {
+            let product = self.product(units);
+            let cost = Cost { product_flops: product.flops(), launches: 1.0, ..Cost::default() };
+            cost.in_tasks(usize::try_from(product.blocks()).unwrap_or(usize::MAX), self.multiprocessors)
+        };
+        let (groups, rest) = (self.units() / self.group, self.units() % self.group);
+        let last = if rest > 0 { of_group(rest) } else { Cost::default() };
         let values: usize = self.pass.roles().iter().map(|role| self.spectra_len(*role)).sum();
-        let bytes = 4.0 * values as f64 * groups as f64;
-        let cost = Cost { product_flops, bytes, launches: groups as f64, ..Cost::default() };
-        cost.in_tasks(usize::try_from(product.blocks()).unwrap_or(usize::MAX), self.multiprocessors)
+        let bytes = 4.0 * values as f64 * self.units().div_ceil(self.group) as f64;
+        of_group(self.group) * groups as f64 + last + Cost { bytes, ..Cost::default() }
     }
 
     /// The counted cost of the pass.
@@ -234,6 +290,6 @@ impl Plan {
 
 /// The refusal of a transform that is too large.
 pub(crate) fn no_room([a, b, c]: [usize; 3]) -> Unsupported {
-    let reason = format!("a transform of {a}x{b}x{c} points does not fit a block's shared memory");
+    let reason = format!("a transform of {a}x{b}x{c} points has no room");
     Unsupported::Geometry(reason.into())
 }

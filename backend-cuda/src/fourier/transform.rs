@@ -10,13 +10,14 @@ use crate::buffer::Table;
 use crate::geometry::Divisor;
 use crate::{Buffer, Cuda};
 
-/// Steps of an axis, and pairs of maps of a block, at most.
+/// Steps of an axis, which no line in shared memory exceeds, and pairs of maps of a block, at most.
 const MOST_STEPS: usize = 10;
 const MOST_PAIRS: usize = 8;
 
+/// Butterflies of `radix` points that are so many points of the line apart.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-struct Step {
+pub(super) struct Step {
     radix: i32,
     turn: i32,
     apart: Divisor<i32>,
@@ -77,8 +78,7 @@ pub(crate) struct Tables {
     factors: Vec<f32>,
 }
 
-/// Factors of at most 16 whose product is `n`, 2ᵃ3ᵇ5ᶜ7ᵈ: few steps, powers of two first; `None` for another `n`, or
-/// one of too many steps.
+/// Factors of at most 16 whose product is `n`, 2ᵃ3ᵇ5ᶜ7ᵈ: few steps, powers of two first; `None` for another `n`.
 pub(crate) fn radices(n: usize) -> Option<Vec<usize>> {
     let exponent = n.trailing_zeros() as usize;
     let mut radices = vec![16; exponent / 4];
@@ -95,7 +95,7 @@ pub(crate) fn radices(n: usize) -> Option<Vec<usize>> {
             radices.push(prime);
         }
     }
-    (rest == 1 && radices.len() <= MOST_STEPS).then_some(radices)
+    (rest == 1).then_some(radices)
 }
 
 /// Operations of a butterfly of so many points, `Dft` of `kernels/dft.cuh`: sums of complex values are two, products
@@ -158,7 +158,8 @@ impl Transform {
     pub(crate) fn new(plan: &Plan, role: Role, tables: &mut Tables) -> Self {
         let (tiling, shape) = (&plan.tiling, plan.tiling.shape());
         let [n0, n1, n2] = shape;
-        let (pitch, span) = (pitch(shape), tiling.span(role));
+        let in_block = plan.passes.is_none();
+        let (pitch, span) = (if in_block { pitch(shape) } else { n2 }, tiling.span(role));
         let held = span.clone().map(|span| span.len());
         // Lines along each axis: how many are next to each other, how many such rows, and how far apart all is.
         let lines = [
@@ -197,22 +198,37 @@ impl Transform {
         Transform {
             sides: [0, 1, 2].map(side),
             pairs: plan.pairs as i32,
-            volume: volume(shape) as i32,
+            volume: (n0 * n1 * pitch) as i32,
             pitch: pitch as i32,
             half: Divisor::new(n2 / 2 + 1),
             rows: Divisor::new(n1),
             scale: 1.0 / (n0 * n1 * n2) as f32,
         }
     }
+
+    /// Where an axis' factors begin in their table.
+    pub(super) fn factors(&self, axis: usize) -> usize {
+        self.sides[axis].factors as usize
+    }
+}
+
+impl Step {
+    /// In place of a step that there is not.
+    pub(super) const NONE: Step = Step { radix: 1, turn: 0, apart: Divisor::ONE };
+
+    /// Twiddle factors of neighbouring butterflies are `turn` entries of the table apart.
+    pub(super) fn new(radix: usize, turn: usize, apart: usize) -> Self {
+        Step { radix: radix as i32, turn: turn as i32, apart: Divisor::new(apart) }
+    }
 }
 
 fn steps(radices: &[usize]) -> [Step; MOST_STEPS] {
     let n: usize = radices.iter().product();
     let mut length = n;
-    let mut steps = [Step { radix: 1, turn: 0, apart: Divisor::new(1) }; MOST_STEPS];
+    let mut steps = [Step::NONE; MOST_STEPS];
     for (step, radix) in steps.iter_mut().zip(radices) {
         let apart = length / radix;
-        *step = Step { radix: *radix as i32, turn: (n / length) as i32, apart: Divisor::new(apart) };
+        *step = Step::new(*radix, n / length, apart);
         length = apart;
     }
     steps
