@@ -40,13 +40,13 @@ enum Transformer {
     /// Pairs of maps in the shared memory of blocks.
     Blocks { forward: Function, inverse: Function },
     /// In passes through device memory.
-    Memory(Memory),
+    Memory(Box<Memory>),
 }
 
 impl Transformer {
     fn new(device: &Device, plan: &Plan) -> Result<Self> {
         if let Some(passes) = &plan.passes {
-            return Ok(Transformer::Memory(Memory::new(device, passes.clone())?));
+            return Ok(Transformer::Memory(Box::new(Memory::new(device, passes.clone())?)));
         }
         let transform = |name| {
             let function = device.function(Module::Fourier, name)?;
