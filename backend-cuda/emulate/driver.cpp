@@ -13,6 +13,7 @@ enum { SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, INVALID_DEVICE = 101, 
 static thread_local Handle current_context;
 static Memory memory;
 static int driver_version = 13000, device_count = 1;
+static thread_local unsigned long long downloaded;
 
 std::vector<Kernel>& emulate::kernels() {
     static std::vector<Kernel> all;
@@ -48,6 +49,9 @@ extern "C" void emulate_machine(int version, int devices) {
     driver_version = version;
     device_count = devices;
 }
+
+/// Bytes that this system thread had copied from the device, and from now on counts anew.
+extern "C" unsigned long long emulate_downloaded() { return std::exchange(downloaded, 0); }
 
 API cuInit(unsigned) { return SUCCESS; }
 API cuDriverGetVersion(int* version) { return *version = driver_version, SUCCESS; }
@@ -105,6 +109,7 @@ API cuMemcpyHtoDAsync_v2(Address to, const void* from, size_t size, Handle) {
 }
 API cuMemcpyDtoHAsync_v2(void* to, Address from, size_t size, Handle) {
     if (!memory.holds(from, size)) return INVALID_VALUE;
+    downloaded += size;
     return memcpy(to, (void*)from, size), SUCCESS;
 }
 API cuMemsetD8Async(Address to, unsigned char value, size_t size, Handle) {

@@ -27,6 +27,7 @@ pub(crate) enum Module {
     Product,
     Winograd,
     Ops,
+    Training,
 }
 
 impl Module {
@@ -40,6 +41,7 @@ impl Module {
             Module::Product => include_str!("../kernels/ptx/product.ptx"),
             Module::Winograd => include_str!("../kernels/ptx/winograd.ptx"),
             Module::Ops => include_str!("../kernels/ptx/ops.ptx"),
+            Module::Training => include_str!("../kernels/ptx/training.ptx"),
         }
     }
 }

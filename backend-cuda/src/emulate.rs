@@ -44,3 +44,9 @@ pub fn pretend(driver: i32, devices: i32) {
     load();
     raw::emulated::set_machine(driver, devices);
 }
+
+/// Bytes that this thread has copied from the device since it last asked.
+pub fn downloaded() -> u64 {
+    load();
+    raw::emulated::downloaded()
+}

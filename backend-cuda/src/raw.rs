@@ -97,6 +97,12 @@ pub(crate) mod emulated {
         unsafe { library().get::<extern "C" fn(i32)>(b"emulate_order\0").expect("it is there")(order) }
     }
 
+    /// Bytes that this thread downloaded since it last asked.
+    pub(crate) fn downloaded() -> u64 {
+        // SAFETY: the function has this type in emulate/driver.cpp.
+        unsafe { library().get::<extern "C" fn() -> u64>(b"emulate_downloaded\0").expect("it is there")() }
+    }
+
     /// Sets the driver's version and its number of devices.
     pub(crate) fn set_machine(version: i32, devices: i32) {
         // SAFETY: the function has this type in emulate/driver.cpp.
