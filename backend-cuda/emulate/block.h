@@ -74,6 +74,8 @@ inline constinit thread_local Block* block = nullptr;
 inline constinit thread_local Fiber* current = nullptr;
 inline constinit thread_local Order order = Order::Ascending;
 inline constinit thread_local const char* kernel_name = "";
+/// Operations done, as kernels count them.
+inline constinit thread_local unsigned long long operations = 0;
 /// Dynamic shared memory, of any launch's size.
 inline constinit thread_local float4* dynamic = nullptr;
 

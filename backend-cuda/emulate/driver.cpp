@@ -50,8 +50,9 @@ extern "C" void emulate_machine(int version, int devices) {
     device_count = devices;
 }
 
-/// Bytes that this system thread had copied from the device, and from now on counts anew.
+// Bytes that this system thread had copied from the device, and operations of its launches; counted anew from now on.
 extern "C" unsigned long long emulate_downloaded() { return std::exchange(downloaded, 0); }
+extern "C" unsigned long long emulate_operations() { return std::exchange(operations, 0); }
 
 API cuInit(unsigned) { return SUCCESS; }
 API cuDriverGetVersion(int* version) { return *version = driver_version, SUCCESS; }

@@ -41,6 +41,7 @@ __device__ __forceinline__ Place place_of(const Tiles& t) {
 
 /// `sum of matrix[row][i] values[i]` for `COUNT` values.
 template <int COUNT> __device__ __forceinline__ float dot(const float (&row)[POINTS], const float (&values)[COUNT]) {
+    OPERATIONS(1);
     float sum = row[0] * values[0];
 #pragma unroll
     for (int i = 1; i < COUNT; ++i) sum = fmaf(row[i], values[i], sum);

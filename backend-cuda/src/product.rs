@@ -5,6 +5,9 @@ use conv_core::{ConvProblem, Pass};
 /// Threads of a block.
 pub(crate) const THREADS: u32 = 256;
 
+/// Values along the depth that are brought at once.
+const DEPTH: u32 = 8;
+
 /// How far apart the values of one tensor are at one frequency, by what numbers them: all of them, those of the next
 /// group, unit, input channel and output channel.
 #[derive(Clone, Copy, Debug)]
@@ -137,12 +140,13 @@ impl Product {
         rows * columns * self.groups as u64 * self.frequencies as u64
     }
 
-    /// Real operations of the launch, tiles counted whole: two for a multiply-add of real values, eight for one of
+    /// Real operations of the launch, whole tiles of whole depth: two for a multiply-add of real values, eight for one of
     /// complex ones.
     pub(crate) fn flops(&self) -> f64 {
         let ([rows, columns], (_, [height, width])) = (self.tiles(), self.kernel());
         let tiles = (rows * columns) as f64 * f64::from(height) * f64::from(width);
-        let multiply_adds = tiles * f64::from(self.depth) * f64::from(self.groups) * self.frequencies as f64;
+        let depth = self.depth.unsigned_abs().next_multiple_of(DEPTH);
+        let multiply_adds = tiles * f64::from(depth) * f64::from(self.groups) * self.frequencies as f64;
         multiply_adds * if self.complex == 0 { 2.0 } else { 8.0 }
     }
 }

@@ -97,10 +97,11 @@ pub(crate) mod emulated {
         unsafe { library().get::<extern "C" fn(i32)>(b"emulate_order\0").expect("it is there")(order) }
     }
 
-    /// Bytes that this thread downloaded since it last asked.
-    pub(crate) fn downloaded() -> u64 {
-        // SAFETY: the function has this type in emulate/driver.cpp.
-        unsafe { library().get::<extern "C" fn() -> u64>(b"emulate_downloaded\0").expect("it is there")() }
+    /// What the driver has counted for this thread since it was last asked: `emulate_downloaded` or
+    /// `emulate_operations`, with a zero byte behind the name.
+    pub(crate) fn count(name: &[u8]) -> u64 {
+        // SAFETY: both functions have this type in emulate/driver.cpp.
+        unsafe { library().get::<extern "C" fn() -> u64>(name).expect("it is there")() }
     }
 
     /// Sets the driver's version and its number of devices.

@@ -3,7 +3,7 @@
 use conv_core::Result;
 
 use super::THREADS;
-use super::transform::{Maps, Step, Transform, radices};
+use super::transform::{Maps, Step, Transform, flops_of, radices};
 use crate::device::{Device, Module};
 use crate::geometry::Divisor;
 use crate::raw::{Function, Launch, Span};
@@ -65,6 +65,14 @@ impl Lines {
     }
 }
 
+/// A pass: along which axis, what it does, and how many operations that is for a line.
+#[derive(Clone, Copy, Debug)]
+struct AxisPass {
+    axis: usize,
+    lines: Lines,
+    flops: usize,
+}
+
 /// How volumes of one shape are transformed: the last axis first, each in one or more passes.
 #[derive(Clone, Debug)]
 pub(crate) struct Passes {
@@ -72,7 +80,7 @@ pub(crate) struct Passes {
     volume: usize,
     /// Pairs of maps whose volumes are held at once.
     pairs: usize,
-    lines: Vec<(usize, Lines)>,
+    all: Vec<AxisPass>,
 }
 
 impl Passes {
@@ -81,11 +89,8 @@ impl Passes {
         let volume = shape.iter().try_fold(1usize, |all, n| all.checked_mul(*n));
         let volume = volume.filter(|volume| *volume < MOST_VOLUME)?;
         let fit = (cache / size_of::<[f32; 2]>()).min(MOST_VOLUME) / volume;
-        let lines = [2, 1, 0].into_iter().flat_map(|axis| {
-            let inner = shape[axis + 1..].iter().product();
-            of_axis(shape[axis], inner).into_iter().map(move |lines| (axis, lines))
-        });
-        Some(Passes { volume, pairs: fit.min(most).max(1), lines: lines.collect() })
+        let all = [2, 1, 0].into_iter().flat_map(|axis| of_axis(shape, axis));
+        Some(Passes { volume, pairs: fit.min(most).max(1), all: all.collect() })
     }
 
     /// Values of the volumes.
@@ -95,12 +100,24 @@ impl Passes {
 
     /// Launches of a transform of so many pairs.
     pub(super) fn launches(&self, pairs: usize) -> usize {
-        pairs.div_ceil(self.pairs) * (self.lines.len() + 2)
+        pairs.div_ceil(self.pairs) * (self.all.len() + 2)
+    }
+
+    /// Operations on the lines of so many pairs, those that fill the last block included.
+    pub(super) fn flops(&self, pairs: usize) -> f64 {
+        let of_turn = |pairs: usize| -> f64 {
+            let of = |pass: &AxisPass| {
+                let [points, each] = [pass.lines.points, pass.lines.lines].map(|n| n.value() as usize);
+                (pairs * self.volume / points).next_multiple_of(each) as f64 * pass.flops as f64
+            };
+            self.all.iter().map(of).sum()
+        };
+        (pairs / self.pairs) as f64 * of_turn(self.pairs) + of_turn(pairs % self.pairs)
     }
 
     /// Bytes that a transform of a pair reads and writes in its volume.
     pub(super) fn bytes(&self) -> f64 {
-        16.0 * self.volume as f64 * (self.lines.len() + 1) as f64
+        16.0 * self.volume as f64 * (self.all.len() + 1) as f64
     }
 
     /// Pairs of maps in turns, as a first one and a count.
@@ -110,8 +127,9 @@ impl Passes {
     }
 }
 
-/// The passes of an axis of `n` points that are `inner` apart.
-fn of_axis(n: usize, inner: usize) -> Vec<Lines> {
+/// The passes along an axis of volumes of this shape.
+fn of_axis(shape: [usize; 3], axis: usize) -> Vec<AxisPass> {
+    let (n, inner) = (shape[axis], shape[axis + 1..].iter().product());
     let (mut passes, mut length) = (Vec::new(), n);
     let all = radices(n).unwrap_or_default();
     let mut rest = &all[..];
@@ -123,7 +141,7 @@ fn of_axis(n: usize, inner: usize) -> Vec<Lines> {
         };
         let steps = rest.iter().take(MOST_STEPS).take_while(fits).count();
         let (now, later) = rest.split_at(steps);
-        passes.push(Lines::new(now, n, length, inner));
+        passes.push(AxisPass { axis, lines: Lines::new(now, n, length, inner), flops: flops_of(now) });
         length /= now.iter().product::<usize>();
         rest = later;
     }
@@ -180,8 +198,8 @@ impl Memory {
                 launch,
                 &[&tensor, &volumes, &integers, transform, maps, &number, &blocks],
             )?;
-            for (axis, lines) in &self.passes.lines {
-                self.pass(device, &self.forward, tables, transform, (*axis, lines), pairs)?;
+            for pass in &self.passes.all {
+                self.pass(device, &self.forward, tables, transform, pass, pairs)?;
             }
             let launch = self.by_points(pairs);
             device.launch(
@@ -211,8 +229,8 @@ impl Memory {
                 launch,
                 &[&volumes, &spectra, &integers, transform, maps, &number, &(pairs as i32)],
             )?;
-            for (axis, lines) in self.passes.lines.iter().rev() {
-                self.pass(device, &self.inverse, tables, transform, (*axis, lines), pairs)?;
+            for pass in self.passes.all.iter().rev() {
+                self.pass(device, &self.inverse, tables, transform, pass, pairs)?;
             }
             let (launch, blocks) = self.by_pairs(pairs);
             device.launch(
@@ -230,12 +248,13 @@ impl Memory {
         function: &Function,
         tables: Tables,
         transform: &Transform,
-        (axis, lines): (usize, &Lines),
+        pass: &AxisPass,
         pairs: usize,
     ) -> Result<()> {
+        let lines = &pass.lines;
         let count = pairs * self.passes.volume / lines.points.value() as usize;
         let blocks = count.div_ceil(lines.lines.value() as usize) as u64;
-        let first = 2 * transform.factors(axis);
+        let first = 2 * transform.factors(pass.axis);
         let factors = tables.factors.part(first..tables.factors.len());
         let launch = Launch { blocks, threads: THREADS, shared: lines.shared() };
         device.launch(function, launch, &[&tables.volumes, &factors, lines, &(count as i32)])
@@ -262,12 +281,12 @@ mod tests {
     fn passes_do_all_steps_of_an_axis() {
         for n in [512, 513, 1000, 1 << 17, 177_147, 1_058_400] {
             let n = fft_core::good_length(n).unwrap();
-            let passes = of_axis(n, 3);
-            let points: Vec<usize> = passes.iter().map(|lines| lines.points.value() as usize).collect();
+            let passes = of_axis([1, n, 3], 1);
+            let points: Vec<usize> = passes.iter().map(|pass| pass.lines.points.value() as usize).collect();
             assert_eq!(points.iter().product::<usize>(), n);
             assert!(points.iter().all(|points| *points <= MOST_POINTS), "{n}: {points:?}");
-            assert_eq!(passes.last().map(|lines| lines.apart.value()), Some(3), "{n}");
-            assert!(passes.iter().all(|lines| lines.shared() <= 48 << 10), "{n}");
+            assert_eq!(passes.last().map(|pass| pass.lines.apart.value()), Some(3), "{n}");
+            assert!(passes.iter().all(|pass| pass.lines.shared() <= 48 << 10), "{n}");
         }
     }
 

@@ -174,13 +174,11 @@ impl Plan {
         volume(self.tiling.shape())
     }
 
-    /// Operations of transforming one pair of this tensor's maps, in a block without lines of zeros and those not wanted.
+    /// Operations of transforming one pair of this tensor's maps in a block, without lines of zeros and those not
+    /// wanted.
     pub(crate) fn pair_flops(&self, role: Role) -> f64 {
         let [n0, n1, n2] = self.tiling.shape();
-        let held = match self.passes {
-            None => self.tiling.span(role).map(|span| span.len()),
-            Some(_) => self.tiling.shape(),
-        };
+        let held = self.tiling.span(role).map(|span| span.len());
         let lines = [n1 * n2, held[0] * n2, held[0] * held[1]];
         [n0, n1, n2].into_iter().zip(lines).map(|(n, lines)| lines as f64 * flops(n) as f64).sum()
     }
@@ -206,48 +204,50 @@ impl Plan {
         vec![shared(left), shared(right)]
     }
 
-    /// Operations of separating the spectra of a pair of maps, 8 for each frequency, or of joining them: 2 for each
-    /// and for its mirror.
-    fn pairing_flops(&self, role: Role) -> f64 {
+    /// Operations of separating the spectra of so many maps, 4 for each frequency, or of joining those of so many pairs,
+    /// 2 for each frequency and for its mirror.
+    fn pairing_flops(&self, role: Role, maps: f64, pairs: f64) -> f64 {
         let [n0, n1, n2] = self.tiling.shape();
         let mirrors = self.frequencies - n0 * n1 * (1 + (n2 + 1) % 2);
         match self.pass.roles()[2] == role {
-            true => 2.0 * (self.frequencies + mirrors) as f64,
-            false => 8.0 * self.frequencies as f64,
+            true => pairs * 2.0 * (self.frequencies + mirrors) as f64,
+            false => maps * 4.0 * self.frequencies as f64,
         }
     }
 
-    /// What transforming this tensor once takes, over all units: operations on all pairs of maps that blocks hold, the
-    /// tensor once and its spectra once.
+    /// What transforming this tensor once takes, over all units: the tensor once, its spectra once, and what lies
+    /// between.
     pub(crate) fn transform_cost(&self, role: Role) -> Cost {
+        let maps = self.map_count(role, self.units());
+        let bytes = 4.0 * self.problem.len(role) as f64 + 8.0 * maps as f64 * self.frequencies as f64;
+        let between = match &self.passes {
+            Some(passes) => self.in_passes(role, passes, maps),
+            None => self.in_blocks(role, maps),
+        };
+        between + Cost { bytes, ..Cost::default() }
+    }
+
+    /// All pairs of maps at once in device memory.
+    fn in_passes(&self, role: Role, passes: &Passes, maps: usize) -> Cost {
+        let pairs = maps.div_ceil(2);
+        let transform_flops = passes.flops(pairs) + self.pairing_flops(role, maps as f64, pairs as f64);
+        let (bytes, launches) = (pairs as f64 * passes.bytes(), passes.launches(pairs) as f64);
+        Cost { transform_flops, bytes, launches, ..Cost::default() }
+    }
+
+    /// Group after group in shared memory, pairs that fill the last block included.
+    fn in_blocks(&self, role: Role, maps: usize) -> Cost {
         let (groups, rest) = match role {
             Role::Weight => (1, 0),
             _ => (self.units() / self.group, self.units() % self.group),
         };
-        let of_groups =
-            |of: &dyn Fn(usize) -> usize| groups * of(self.group) + if rest > 0 { of(rest) } else { 0 };
-        let pairs = of_groups(&|units| self.transformed_pairs(role, units)) as f64;
-        let maps = self.map_count(role, self.units()) as f64;
-        let through = self.passes.as_ref().map_or(0.0, |passes| pairs * passes.bytes());
-        let bytes = 4.0 * self.problem.len(role) as f64 + 8.0 * maps * self.frequencies as f64 + through;
-        let launches = of_groups(&|units| match &self.passes {
-            Some(passes) => passes.launches(self.map_count(role, units).div_ceil(2)),
-            None => 1,
-        });
-        let transform_flops = pairs * (self.pair_flops(role) + self.pairing_flops(role));
-        let cost = Cost { transform_flops, bytes, launches: launches as f64, ..Cost::default() };
-        match self.passes {
-            Some(_) => cost,
-            None => cost.in_tasks(self.transform_blocks(role, self.group), self.multiprocessors),
-        }
-    }
-
-    /// Pairs of this tensor's maps that are transformed in so many units, those that fill the last block included.
-    fn transformed_pairs(&self, role: Role, units: usize) -> usize {
-        match self.passes {
-            Some(_) => self.map_count(role, units).div_ceil(2),
-            None => self.transform_blocks(role, units) * self.pairs,
-        }
+        let last = if rest > 0 { self.transform_blocks(role, rest) } else { 0 };
+        let blocks = groups * self.transform_blocks(role, self.group) + last;
+        let pairs = (blocks * self.pairs) as f64;
+        let transform_flops = pairs * self.pair_flops(role) + self.pairing_flops(role, maps as f64, pairs);
+        let launches = (groups + usize::from(rest > 0)) as f64;
+        let cost = Cost { transform_flops, launches, ..Cost::default() };
+        cost.in_tasks(self.transform_blocks(role, self.group), self.multiprocessors)
     }
 
     /// The products of a group of so many units.

@@ -112,9 +112,14 @@ fn butterfly_flops(radix: usize) -> usize {
 }
 
 /// Operations of a line of `n` points, good ones: butterflies and the twiddle factors of every step.
-pub(crate) fn flops(n: usize) -> usize {
-    let step = |radix: usize| n / radix * (butterfly_flops(radix) + 6 * (radix - 1));
-    radices(n).unwrap_or_default().into_iter().map(step).sum()
+pub(super) fn flops(n: usize) -> usize {
+    flops_of(&radices(n).unwrap_or_default())
+}
+
+/// Operations of steps of these radices on a line of as many points as they multiply to.
+pub(super) fn flops_of(radices: &[usize]) -> usize {
+    let n: usize = radices.iter().product();
+    radices.iter().map(|radix| n / radix * (butterfly_flops(*radix) + 6 * (radix - 1))).sum()
 }
 
 /// Where each frequency stands when steps of these radices have taken a line apart.

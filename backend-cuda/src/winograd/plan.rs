@@ -75,8 +75,8 @@ pub(super) struct Stage {
     pub(super) kernel: &'static str,
     pub(super) matrix: Matrix,
     pub(super) tiles: Tiles,
-    /// Operations of a tile.
-    flops: usize,
+    /// Operations of a tile, and of an element that is written.
+    flops: [usize; 2],
 }
 
 /// One pass of a problem in tiles.
@@ -144,9 +144,9 @@ impl Plan {
         let kernel_points = if self.pass == Pass::BackwardWeights { OWNED } else { TAPS };
         let filter = Filter::new(&POINTS, kernel_points);
         let (rows, flops) = match (result, side) {
-            (true, _) => (&filter.result, (SIDE * side + side * side) * (2 * SIDE - 1)),
-            (false, SIDE) => (&filter.data, (SIDE * side + SIDE * SIDE) * (2 * side - 1)),
-            (false, _) => (&filter.kernel, (SIDE * side + SIDE * SIDE) * (2 * side - 1)),
+            (true, _) => (&filter.result, [SIDE * side * (2 * SIDE - 1), 2 * SIDE - 1]),
+            (false, SIDE) => (&filter.data, [(SIDE * side + SIDE * SIDE) * (2 * side - 1), 0]),
+            (false, _) => (&filter.kernel, [(SIDE * side + SIDE * SIDE) * (2 * side - 1), 0]),
         };
         let turned = self.pass == Pass::BackwardInput && role == Role::Weight;
         Stage { kernel, matrix: Matrix::new(rows, turned), tiles: self.tiles_of(role, side == SIDE), flops }
@@ -219,7 +219,8 @@ impl Plan {
             let maps = self.maps(role, self.units) as f64;
             let bytes = 4.0 * (self.problem.len(role) as f64 + 2.0 * maps * (SIDE * SIDE) as f64);
             let launches = if role == Role::Weight { 1 } else { self.units.div_ceil(self.group) } as f64;
-            let transform_flops = maps * self.stage(role).flops as f64;
+            let [of_tile, of_element] = self.stage(role).flops.map(|flops| flops as f64);
+            let transform_flops = maps * of_tile + self.problem.len(role) as f64 * of_element;
             let blocks = self.maps(role, self.group).div_ceil(THREADS as usize);
             Cost { transform_flops, bytes, launches, ..Cost::default() }.in_tasks(blocks, multiprocessors)
         };
