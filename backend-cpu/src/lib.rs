@@ -14,6 +14,7 @@ mod counted;
 mod direct;
 mod epilogue;
 mod fft;
+mod fft_fused;
 mod fft_tiled;
 mod fourier;
 mod im2col;
@@ -23,6 +24,8 @@ mod ops;
 mod padded;
 mod parallel;
 mod raw;
+mod tiles;
+mod winograd;
 
 pub use buffer::Buffer;
 pub use machine::{fitted_table, machine_names, machine_of};
@@ -31,8 +34,16 @@ use conv_core::algorithm::check_len;
 use conv_core::{Backend, ConvAlgorithm, ConvProblem, Engine, Error, Machine, Pass, Result};
 
 /// Every algorithm, one line each.
-static ALGORITHMS: &[&dyn ConvAlgorithm<Cpu>] =
-    &[&direct::Direct, &padded::Padded, &im2col::Im2col, &fft::FFT, &fft::FFT_SINGLE, &fft_tiled::FftTiled];
+static ALGORITHMS: &[&dyn ConvAlgorithm<Cpu>] = &[
+    &direct::Direct,
+    &padded::Padded,
+    &im2col::Im2col,
+    &fft::FFT,
+    &fft::FFT_SINGLE,
+    &fft_tiled::FftTiled,
+    &fft_fused::FftFused,
+    &winograd::Winograd,
+];
 
 /// The CPU this program runs on.
 pub struct Cpu {

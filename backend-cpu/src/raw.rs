@@ -134,6 +134,62 @@ pub(crate) fn for_each_rectangle(
     });
 }
 
+/// A box of a tensor `[images, channels, slices, rows, columns]`, owned by one task.
+pub(crate) struct Block<'a> {
+    tensor: &'a Shared<'a>,
+    shape: [usize; 5],
+    ranges: [Range<usize>; 5],
+}
+
+impl Block<'_> {
+    /// The same columns of the same row of `N` neighbouring channels at most, at a place of the whole tensor: image,
+    /// slice and row; none of channels that are not asked for.
+    pub(crate) fn rows<const N: usize>(
+        &mut self,
+        [image, slice, row]: [usize; 3],
+        channels: Range<usize>,
+        columns: Range<usize>,
+    ) -> [&mut [f32]; N] {
+        let asked = [image..image + 1, channels.clone(), slice..slice + 1, row..row + 1, columns.clone()];
+        for (asked, owned) in asked.iter().zip(&self.ranges) {
+            assert!(owned.start <= asked.start && asked.end <= owned.end, "{asked:?} is not in {owned:?}");
+        }
+        let [_, all, slices, height, width] = self.shape;
+        let mut rows: [&mut [f32]; N] = std::array::from_fn(|_| &mut [][..]);
+        for (channel, to) in channels.zip(&mut rows) {
+            let begin = (((image * all + channel) * slices + slice) * height + row) * width;
+            // SAFETY: only this task owns this box, `&mut self` keeps its rows apart in time, and the channels differ.
+            *to = unsafe { self.tensor.part(begin + columns.start..begin + columns.end) };
+        }
+        rows
+    }
+}
+
+/// Runs `task(indices, block, scratch)` for every combination of one range an axis of a tensor of `shape`, the last
+/// axis first.
+///
+/// The ranges of an axis must follow each other without overlap, else this panics.
+pub(crate) fn for_each_block(
+    tensor: &mut [f32],
+    shape: [usize; 5],
+    parts: &[Vec<Range<usize>>; 5],
+    (scratch, scratch_len): (&mut [f32], usize),
+    task: impl Fn(usize, Block<'_>, &mut [f32]) + Sync,
+) {
+    assert_eq!(tensor.len(), shape.iter().product::<usize>(), "a tensor of {shape:?}");
+    parts.iter().for_each(|ranges| assert_disjoint(ranges));
+    let tensor = Shared::new(tensor);
+    let count = parts.iter().map(Vec::len).product();
+    for_each_with_scratch(count, scratch, scratch_len, |index, scratch| {
+        let (mut rest, mut ranges) = (index, [const { 0..0 }; 5]);
+        for (range, parts) in ranges.iter_mut().zip(parts).rev() {
+            *range = parts[rest % parts.len()].clone();
+            rest /= parts.len();
+        }
+        task(index, Block { tensor: &tensor, shape, ranges }, scratch);
+    });
+}
+
 /// Panics unless the ranges follow each other.
 fn assert_disjoint(ranges: &[Range<usize>]) {
     let mut end = 0;

@@ -1,91 +1,156 @@
-//! Winograd's minimal filtering: the matrices of short correlations, from points (Toom 1963, Cook 1966, Winograd 1980;
-//! for convolutional layers Lavin, Gray 2016).
+//! Matrices of Winograd's minimal correlation (Lavin and Gray, *Fast Algorithms for Convolutional Neural Networks*,
+//! 2015), made from Toom–Cook points (Blahut, *Fast Algorithms for Signal Processing*, chapter 5).
+//!
+//! A tile of `t` values and a kernel of `k` give `m = t - k + 1` values of their correlation with `t` multiplications:
+//! `target · (kernel · w ⊙ data · x)`. With points `p₀ … p₍ₜ₋₂₎` and infinity, `kernel` evaluates the kernel's
+//! polynomial at the points, divided by `Π (pᵢ - pⱼ)`; `target` is a transposed evaluation; row `i` of `data` holds the
+//! coefficients of `Π (x - pⱼ)` without `j = i`, the last row those of the whole product.
 
-/// Points for tiles of six, with infinity: of the choices with small fractions, the one of least rounding error.
-pub const POINTS: [f64; 5] = [0.0, 0.75, -0.75, 1.5, -1.5];
+/// Values of the longest tile.
+pub const MAX_TILE: usize = 8;
 
-/// The filter `F(m, r)`: `m` neighbouring outputs of a correlation with `r` kernel points from `n = m + r - 1` inputs
-/// by `n` multiplications, `y = result ((kernel g) ⊙ (data d))`. Along two axes, each matrix from both sides.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Filter {
-    /// `n × n`, by rows.
-    pub data: Vec<Vec<f64>>,
-    /// `n × r`.
-    pub kernel: Vec<Vec<f64>>,
-    /// `m × n`.
-    pub result: Vec<Vec<f64>>,
-}
+/// A matrix in the upper left corner of 8 × 8.
+pub type Matrix = [[f32; MAX_TILE]; MAX_TILE];
 
-impl Filter {
-    /// The filter of `kernel` points over these different points and infinity, so that `n` is one more than there are.
-    ///
-    /// Multiplying polynomials of `m` and `r` coefficients takes their values at `n` points, multiplies these, and
-    /// interpolates; the filter is the transpose. Row `i` of `data` has the coefficients of `Πⱼ (x - pⱼ)`, `j ≠ i`,
-    /// that of infinity those of the whole product; row `i` of `kernel` is divided by `Πⱼ (pᵢ - pⱼ)` instead.
-    pub fn new(points: &[f64], kernel: usize) -> Self {
-        let n = points.len() + 1;
-        let outputs = (n + 1).saturating_sub(kernel);
-        let others = |i: usize| points.iter().enumerate().filter(move |(j, _)| *j != i).map(|(_, p)| *p);
-        let powers = |p: f64, count: usize| (0..count).map(|k| p.powi(k as i32)).collect::<Vec<_>>();
-        let last = |count: usize| (0..count).map(|k| f64::from(u8::from(k + 1 == count))).collect::<Vec<_>>();
-        let data = (0..n).map(|i| product(others(i), n)).collect();
-        let values = points.iter().enumerate().map(|(i, p)| {
-            let scale: f64 = others(i).map(|other| p - other).product();
-            powers(*p, kernel).into_iter().map(|power| power / scale).collect()
-        });
-        let columns: Vec<_> = points.iter().map(|p| powers(*p, outputs)).chain([last(outputs)]).collect();
-        let result = (0..outputs).map(|row| columns.iter().map(|column| column[row]).collect()).collect();
-        Filter { data, kernel: values.chain([last(kernel)]).collect(), result }
+/// The points of a tile length, infinity left out: powers of two and three quarters of them, whose errors are least;
+/// neighbours differ in sign alone, so that half of the multiplications serve two rows.
+///
+/// # Panics
+/// For other lengths than 6, 7 and 8: a mistake of the program.
+const fn points(tile: usize) -> [f64; MAX_TILE - 1] {
+    match tile {
+        6 => [0.75, -0.75, 1.5, -1.5, 0.0, 0.0, 0.0],
+        7 => [1.0, -1.0, 0.5, -0.5, 0.0, 2.0, 0.0],
+        8 => [1.0, -1.0, 2.0, -2.0, 0.5, -0.5, 0.0],
+        _ => panic!("a tile has 6 to 8 values"),
     }
 }
 
-/// Coefficients of `Π (x - root)`, lowest first, `len` of them.
-fn product(roots: impl Iterator<Item = f64>, len: usize) -> Vec<f64> {
-    let mut coefficients = vec![0.0; len];
-    coefficients[0] = 1.0;
-    for root in roots {
-        for k in (0..len).rev() {
-            let lower = if k > 0 { coefficients[k - 1] } else { 0.0 };
-            coefficients[k] = lower - root * coefficients[k];
+/// `t × t`: what is multiplied with a tile.
+///
+/// # Panics
+/// For other tiles than 6 to 8: a mistake of the program.
+pub const fn data(tile: usize) -> Matrix {
+    let points = points(tile);
+    let mut matrix = [[0.0; MAX_TILE]; MAX_TILE];
+    let mut row = 0;
+    while row < tile {
+        let mut product = [0.0; MAX_TILE];
+        product[0] = 1.0;
+        let mut factor = 0;
+        while factor < tile - 1 {
+            if factor != row {
+                product = times(product, points[factor]);
+            }
+            factor += 1;
         }
+        let mut power = 0;
+        while power < tile {
+            matrix[row][power] = product[power] as f32;
+            power += 1;
+        }
+        row += 1;
     }
-    coefficients
+    matrix
+}
+
+/// `product · (x - point)`, as coefficients.
+const fn times(product: [f64; MAX_TILE], point: f64) -> [f64; MAX_TILE] {
+    let mut longer = [0.0; MAX_TILE];
+    let mut power = 0;
+    while power < MAX_TILE {
+        let below = if power == 0 { 0.0 } else { product[power - 1] };
+        longer[power] = below - point * product[power];
+        power += 1;
+    }
+    longer
+}
+
+/// `t × k`: what is multiplied with a kernel of `k` values.
+///
+/// # Panics
+/// As [`data`].
+pub const fn kernel(tile: usize, len: usize) -> Matrix {
+    let points = points(tile);
+    let mut matrix = evaluation(tile, len);
+    let mut row = 0;
+    while row < tile - 1 {
+        let mut scale = 1.0;
+        let mut other = 0;
+        while other < tile - 1 {
+            if other != row {
+                scale *= points[row] - points[other];
+            }
+            other += 1;
+        }
+        let (mut power, mut value) = (0, 1.0);
+        while power < len {
+            matrix[row][power] = (value / scale) as f32;
+            value *= points[row];
+            power += 1;
+        }
+        row += 1;
+    }
+    matrix
+}
+
+/// `m × t`: what is multiplied with the products.
+///
+/// # Panics
+/// As [`data`].
+pub const fn target(tile: usize, len: usize) -> Matrix {
+    let rows = evaluation(tile, len);
+    let mut matrix = [[0.0; MAX_TILE]; MAX_TILE];
+    let mut i = 0;
+    while i < MAX_TILE {
+        let mut j = 0;
+        while j < MAX_TILE {
+            matrix[j][i] = rows[i][j];
+            j += 1;
+        }
+        i += 1;
+    }
+    matrix
+}
+
+/// `t × len`: the powers of every point, and the highest one at infinity.
+const fn evaluation(tile: usize, len: usize) -> Matrix {
+    let points = points(tile);
+    let mut matrix = [[0.0; MAX_TILE]; MAX_TILE];
+    let mut row = 0;
+    while row < tile - 1 {
+        let (mut power, mut value) = (0, 1.0);
+        while power < len {
+            matrix[row][power] = value as f32;
+            value *= points[row];
+            power += 1;
+        }
+        row += 1;
+    }
+    matrix[tile - 1][len - 1] = 1.0;
+    matrix
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
-    fn apply(matrix: &[Vec<f64>], values: &[f64]) -> Vec<f64> {
-        matrix.iter().map(|row| row.iter().zip(values).map(|(a, b)| a * b).sum()).collect()
+    fn product(matrix: &Matrix, x: [f32; MAX_TILE]) -> [f32; MAX_TILE] {
+        matrix.map(|row| row.iter().zip(x).map(|(a, b)| a * b).sum())
     }
 
     #[test]
-    fn the_smallest_filter_by_hand() {
-        let filter = Filter::new(&[0.0, 1.0, -1.0], 3);
-        let data =
-            [[-1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 1.0, 0.0], [0.0, -1.0, 1.0, 0.0], [0.0, -1.0, 0.0, 1.0]];
-        assert_eq!(filter.data, data);
-        assert_eq!(filter.kernel, [[-1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]]);
-        assert_eq!(filter.result, [[1.0, 1.0, 1.0, 0.0], [0.0, 1.0, -1.0, 1.0]]);
-    }
-
-    proptest! {
-        #[test]
-        fn filters_are_correlations(
-            kernel in 1usize..7,
-            values in prop::collection::vec(-1.0f64..1.0, 12),
-        ) {
-            let filter = Filter::new(&POINTS, kernel);
-            let (data, taps) = (&values[..6], &values[6..6 + kernel]);
-            let (d, g) = (apply(&filter.data, data), apply(&filter.kernel, taps));
-            let products: Vec<f64> = d.iter().zip(&g).map(|(d, g)| d * g).collect();
-            let found = apply(&filter.result, &products);
-            prop_assert_eq!(found.len(), 7 - kernel);
-            for (output, found) in found.iter().enumerate() {
-                let expected: f64 = taps.iter().zip(&data[output..]).map(|(a, b)| a * b).sum();
-                prop_assert!((found - expected).abs() < 1e-12, "{output}: {found}, expected {expected}");
+    fn matrices_make_correlations() {
+        for (tile, len) in [(6, 3), (6, 4), (7, 3), (7, 5), (8, 3), (8, 6)] {
+            let mut w = [0.0; MAX_TILE];
+            (0..len).for_each(|i| w[i] = 1.0 + (i * i) as f32);
+            let x: [f32; MAX_TILE] =
+                std::array::from_fn(|i| if i < tile { (5 * i % 7) as f32 - 3.0 } else { 0.0 });
+            let [a, b] = [product(&kernel(tile, len), w), product(&data(tile), x)];
+            let found = product(&target(tile, tile - len + 1), std::array::from_fn(|i| a[i] * b[i]));
+            for i in 0..=tile - len {
+                let expected: f32 = (0..len).map(|k| w[k] * x[i + k]).sum();
+                approx::assert_abs_diff_eq!(found[i], expected, epsilon = 2e-3);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use conv_core::winograd::{Filter, POINTS};
+use conv_core::winograd;
 use conv_core::{Axis, ConvProblem, Cost, Machine, Pass, Role, Unsupported};
 
 use super::THREADS;
@@ -10,7 +10,7 @@ use crate::geometry::Divisor;
 use crate::product::{Product, Sizes, Strides};
 
 /// Points of a transformed tile along an axis, points of the kernel, and what a tile owns.
-const SIDE: usize = POINTS.len() + 1;
+const SIDE: usize = 6;
 const TAPS: usize = 3;
 const OWNED: usize = SIDE + 1 - TAPS;
 
@@ -26,17 +26,15 @@ const LEAST_UNITS: usize = 128;
 pub(crate) struct Matrix([[f32; SIDE]; SIDE]);
 
 impl Matrix {
-    /// With kernel points in reverse order where `turned`.
-    fn new(rows: &[Vec<f64>], turned: bool) -> Self {
-        let mut matrix = [[0.0; SIDE]; SIDE];
-        for (to, from) in matrix.iter_mut().zip(rows) {
-            let values = from.iter().map(|value| *value as f32);
-            to.iter_mut().zip(values).for_each(|(to, value)| *to = value);
-            if turned {
-                to[..from.len()].reverse();
-            }
-        }
-        Matrix(matrix)
+    /// The upper left corner.
+    fn new(matrix: &winograd::Matrix) -> Self {
+        Matrix(std::array::from_fn(|row| std::array::from_fn(|column| matrix[row][column])))
+    }
+
+    /// With the first columns in reverse order: for a kernel that is turned around.
+    fn turned(mut self) -> Self {
+        self.0.iter_mut().for_each(|row| row[..TAPS].reverse());
+        self
     }
 }
 
@@ -142,14 +140,17 @@ impl Plan {
         };
         // Backward-weights has tiles of the output's gradient for a kernel.
         let kernel_points = if self.pass == Pass::BackwardWeights { OWNED } else { TAPS };
-        let filter = Filter::new(&POINTS, kernel_points);
-        let (rows, flops) = match (result, side) {
-            (true, _) => (&filter.result, [SIDE * side * (2 * SIDE - 1), 2 * SIDE - 1]),
-            (false, SIDE) => (&filter.data, [(SIDE * side + SIDE * SIDE) * (2 * side - 1), 0]),
-            (false, _) => (&filter.kernel, [(SIDE * side + SIDE * SIDE) * (2 * side - 1), 0]),
+        let (matrix, flops) = match (result, side) {
+            (true, _) => (winograd::target(SIDE, side), [SIDE * side * (2 * SIDE - 1), 2 * SIDE - 1]),
+            (false, SIDE) => (winograd::data(SIDE), [(SIDE * side + SIDE * SIDE) * (2 * side - 1), 0]),
+            (false, _) => {
+                (winograd::kernel(SIDE, kernel_points), [(SIDE * side + SIDE * SIDE) * (2 * side - 1), 0])
+            }
         };
+        let matrix = Matrix::new(&matrix);
         let turned = self.pass == Pass::BackwardInput && role == Role::Weight;
-        Stage { kernel, matrix: Matrix::new(rows, turned), tiles: self.tiles_of(role, side == SIDE), flops }
+        let matrix = if turned { matrix.turned() } else { matrix };
+        Stage { kernel, matrix, tiles: self.tiles_of(role, side == SIDE), flops }
     }
 
     /// The tiles of a tensor; those that are data begin in the padding.

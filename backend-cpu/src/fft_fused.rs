@@ -1,0 +1,169 @@
+//! `fft-fused`: overlap-save tiles with 16 channels in the lanes; a group of tiles is transformed, multiplied and
+//! inverted while it is in the cache. For many channels and small kernels in steps of one point.
+
+use conv_core::{ConvAlgorithm, ConvKernel, ConvProblem, Cost, Error, Machine, Pass, Result, Unsupported};
+use fft_core::{COMPLEX_POINT, RealFft, ShapeError};
+
+use crate::Cpu;
+use crate::fft::is_single_axis;
+use crate::tiles::{Correlation, Kernel, Kind, LANES, Plan, Transform};
+
+/// Tile lengths along two or three axes.
+const TILES: [usize; 9] = [8, 10, 12, 16, 18, 20, 24, 28, 32];
+
+/// Tile lengths along one axis.
+const LONG_TILES: [usize; 6] = [16, 32, 64, 128, 256, 512];
+
+const FITS: &str = "a transform's scratch is as long as it says";
+
+/// Fused tiled FFT convolution.
+pub(crate) struct FftFused;
+
+impl ConvAlgorithm<Cpu> for FftFused {
+    fn name(&self) -> &'static str {
+        "fft-fused"
+    }
+
+    fn estimate(
+        &self,
+        machine: &Machine,
+        problem: &ConvProblem,
+        pass: Pass,
+    ) -> std::result::Result<Cost, Unsupported> {
+        plan(machine, problem, pass).map(|(_, cost)| cost)
+    }
+
+    fn build(&self, backend: &Cpu, problem: &ConvProblem, pass: Pass) -> Result<Box<dyn ConvKernel<Cpu>>> {
+        let algorithm = self.name();
+        let refused = |reason| Error::Refused { algorithm, pass, problem: Box::new(*problem), reason };
+        let (plan, _) = plan(&backend.machine, problem, pass).map_err(refused)?;
+        Ok(Box::new(Kernel { problem: *problem, pass, plan }))
+    }
+}
+
+/// The tile length of least predicted time.
+fn plan(
+    machine: &Machine,
+    problem: &ConvProblem,
+    pass: Pass,
+) -> std::result::Result<(Plan<Fourier>, Cost), Unsupported> {
+    if problem.volume().iter().any(|axis| axis.stride > 1 || axis.dilation > 1) {
+        return Err(Unsupported::Geometry("its kernel does not go in steps of one point".into()));
+    }
+    let lengths: &[usize] = if is_single_axis(problem) { &LONG_TILES } else { &TILES };
+    let seconds = |cost: &Cost| machine.model.seconds("fft-fused", pass, cost, machine.threads);
+    let mut best: Option<(Plan<Fourier>, Cost)> = None;
+    for sizes in lengths.iter().filter_map(|length| sizes(problem, pass, *length)) {
+        let Ok(fft) = Fourier::new(sizes) else { continue };
+        let Ok(plan) = Plan::new(machine, problem, pass, (sizes, fft)) else { continue };
+        let cost = plan.cost();
+        if best.as_ref().is_none_or(|(_, least)| seconds(&cost) < seconds(least)) {
+            best = Some((plan, cost));
+        }
+    }
+    best.ok_or_else(|| {
+        Unsupported::Geometry("no tile is longer than the kernel and not longer than the image".into())
+    })
+}
+
+/// Tiles of `length` points along the axes that have a kernel, and one along the others; `None` where that is not longer
+/// than the kernel, or longer than what is to be cut.
+fn sizes(problem: &ConvProblem, pass: Pass, length: usize) -> Option<Correlation> {
+    let (mut tile, mut kernel) = ([1; 3], [1; 3]);
+    for (number, axis) in problem.volume().iter().enumerate().filter(|(_, axis)| axis.kernel > 1) {
+        if length <= axis.kernel || length > 2 * axis.input.max(8) {
+            return None;
+        }
+        tile[number] = length;
+        kernel[number] = if pass == Pass::BackwardWeights { length - axis.kernel + 1 } else { axis.kernel };
+    }
+    tile.iter().any(|length| *length > 1).then_some(Correlation { tile, kernel })
+}
+
+/// The transform of a tile.
+struct Fourier {
+    fft: RealFft,
+    sizes: Correlation,
+    flops: [u64; 3],
+}
+
+impl Fourier {
+    fn new(sizes: Correlation) -> std::result::Result<Fourier, ShapeError> {
+        let crop = sizes.targets().map(|targets| 0..targets);
+        let flops = [
+            RealFft::forward_flops(&sizes.tile, &sizes.tile)?,
+            RealFft::forward_flops(&sizes.tile, &sizes.kernel)?,
+            RealFft::inverse_flops(&sizes.tile, &crop)?,
+        ];
+        Ok(Fourier { fft: RealFft::new(&sizes.tile)?, sizes, flops })
+    }
+
+    /// Values and points of a tile, and what the transform needs.
+    fn parts<'a>(&self, scratch: &'a mut [f32]) -> [&'a mut [f32]; 3] {
+        let (real, rest) = scratch.split_at_mut(self.fft.real_len() * LANES);
+        let (points, rest) = rest.split_at_mut(self.fft.spectrum_len() * COMPLEX_POINT);
+        [real, points, rest]
+    }
+
+    /// Values with this support to points, times `scale`.
+    fn forward(
+        &self,
+        (from, steps, support): (&[f32], [usize; 2], [usize; 3]),
+        (to, apart, scale): (&mut [f32], usize, f32),
+        scratch: &mut [f32],
+    ) {
+        let [real, points, scratch] = self.parts(scratch);
+        let [_, height, width] = self.sizes.tile;
+        for (z, y) in (0..support[0]).flat_map(|z| (0..support[1]).map(move |y| (z, y))) {
+            let row = &mut real[(z * height + y) * width * LANES..][..support[2] * LANES];
+            row.copy_from_slice(&from[z * steps[0] + y * steps[1]..][..support[2] * LANES]);
+        }
+        self.fft.forward(&support, real, points, scratch).expect(FITS);
+        for (point, to) in points.chunks_exact(COMPLEX_POINT).zip(to.chunks_mut(apart)) {
+            for (to, value) in to.iter_mut().zip(point) {
+                *to = value * scale;
+            }
+        }
+    }
+}
+
+impl Transform for Fourier {
+    fn kind(&self) -> Kind {
+        Kind::Complex
+    }
+
+    fn points(&self) -> usize {
+        self.fft.spectrum_len()
+    }
+
+    fn scratch_len(&self) -> usize {
+        let (values, points) = (self.fft.real_len() * LANES, self.fft.spectrum_len() * COMPLEX_POINT);
+        (values + points + self.fft.scratch_len()).next_multiple_of(LANES)
+    }
+
+    fn flops(&self) -> [u64; 3] {
+        self.flops
+    }
+
+    fn data(&self, from: &[f32], steps: [usize; 2], to: &mut [f32], apart: usize, scratch: &mut [f32]) {
+        self.forward((from, steps, self.sizes.tile), (to, apart, 1.0), scratch);
+    }
+
+    fn kernel(&self, from: &[f32], steps: [usize; 2], to: &mut [f32], apart: usize, scratch: &mut [f32]) {
+        self.forward((from, steps, self.sizes.kernel), (to, apart, self.fft.scale()), scratch);
+    }
+
+    fn target(&self, from: &[f32], apart: usize, to: &mut [f32], steps: [usize; 2], scratch: &mut [f32]) {
+        let [real, points, scratch] = self.parts(scratch);
+        for (point, from) in points.chunks_exact_mut(COMPLEX_POINT).zip(from.chunks(apart)) {
+            point.copy_from_slice(&from[..COMPLEX_POINT]);
+        }
+        let targets = self.sizes.targets();
+        self.fft.inverse(&targets.map(|targets| 0..targets), points, real, scratch).expect(FITS);
+        let [_, height, width] = self.sizes.tile;
+        for (z, y) in (0..targets[0]).flat_map(|z| (0..targets[1]).map(move |y| (z, y))) {
+            let row = &real[(z * height + y) * width * LANES..][..targets[2] * LANES];
+            to[z * steps[0] + y * steps[1]..][..targets[2] * LANES].copy_from_slice(row);
+        }
+    }
+}

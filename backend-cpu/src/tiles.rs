@@ -1,0 +1,177 @@
+//! Convolution by tiles, fused: a group of tiles is transformed, multiplied and inverted while it is in the cache.
+//!
+//! Every pass is a correlation of tiles of one tensor, the *data*, with a *kernel*, which gives *targets*. 16 channels
+//! stand in the lanes of every value and point. In forward and backward-input ([`maps`]) the kernels are the weights
+//! (turned around in backward-input); in backward-weights ([`weights`]) the tiles of the gradient are the kernels of
+//! those of the input, and the products of all tiles are summed before they become weights.
+
+mod grid;
+mod maps;
+mod product;
+mod strip;
+mod weights;
+
+use conv_core::{ConvKernel, ConvProblem, Cost, Machine, Operands, Pass, Result, Scratch, Unsupported};
+
+use crate::Cpu;
+pub(crate) use grid::Correlation;
+use maps::Maps;
+use product::PANEL;
+pub(crate) use product::{Kind, LANES};
+use weights::Weights;
+
+/// What turns tiles, kernels and products of one size into each other, for 16 maps in the lanes.
+///
+/// Values of a map are rows of neighbours, slices and rows so many f32 apart as `steps` says; points are `apart` f32 apart.
+pub(crate) trait Transform: Send + Sync {
+    /// What a point is.
+    fn kind(&self) -> Kind;
+
+    /// Points of a map.
+    fn points(&self) -> usize;
+
+    /// f32 values of `scratch`.
+    fn scratch_len(&self) -> usize;
+
+    /// Operations of the three transforms of one map.
+    fn flops(&self) -> [u64; 3];
+
+    /// Values to points of a tile.
+    fn data(&self, from: &[f32], steps: [usize; 2], to: &mut [f32], apart: usize, scratch: &mut [f32]);
+
+    /// Values to points of a kernel.
+    fn kernel(&self, from: &[f32], steps: [usize; 2], to: &mut [f32], apart: usize, scratch: &mut [f32]);
+
+    /// Points of a product to targets.
+    fn target(&self, from: &[f32], apart: usize, to: &mut [f32], steps: [usize; 2], scratch: &mut [f32]);
+}
+
+const FITS: &str = "strips are as long as their blocking says";
+
+/// Blocks of 16 channels.
+fn element_blocks(channels: usize) -> usize {
+    channels.div_ceil(LANES)
+}
+
+/// Counts a transform of 16 maps.
+fn transformed(flops: u64) {
+    crate::counted::transformed(|| flops * LANES as u64);
+}
+
+/// Points of a task: `[point][panel][row][channel]`. A panel has [`PANEL`] f32 values a row, or as many as all channels
+/// take where rows are to be whole. A point has 16 values more, so that those of neighbouring points do not compete for
+/// the same lines of the cache.
+#[derive(Clone, Copy, Debug)]
+struct Spectrum {
+    points: usize,
+    panels: usize,
+    rows: usize,
+    /// f32 values of a row of a panel.
+    row: usize,
+}
+
+impl Spectrum {
+    /// Points of `rows` rows whose channels take `len` f32 values, in panels.
+    fn in_panels(points: usize, rows: usize, len: usize) -> Spectrum {
+        Spectrum { points, panels: len.div_ceil(PANEL), rows, row: PANEL }
+    }
+
+    /// The same with whole rows.
+    fn in_rows(points: usize, rows: usize, len: usize) -> Spectrum {
+        Spectrum { points, panels: 1, rows, row: len }
+    }
+
+    /// f32 values from one point to the next.
+    fn apart(&self) -> usize {
+        self.panels * self.rows * self.row + LANES
+    }
+
+    fn len(&self) -> usize {
+        self.points * self.apart()
+    }
+
+    /// The place in a point of a row's value number `at`.
+    fn place(&self, row: usize, at: usize) -> usize {
+        (at / self.row * self.rows + row) * self.row + at % self.row
+    }
+
+    /// The values of a point.
+    fn point<'a>(&self, values: &'a [f32], point: usize) -> &'a [f32] {
+        &values[point * self.apart()..][..self.apart()]
+    }
+
+    fn point_mut<'a>(&self, values: &'a mut [f32], point: usize) -> &'a mut [f32] {
+        let apart = self.apart();
+        &mut values[point * apart..][..apart]
+    }
+
+    /// The lines of a panel at a point.
+    fn panel<'a>(&self, values: &'a [f32], point: usize, panel: usize) -> &'a [[f32; PANEL]] {
+        let first = panel * self.rows * self.row;
+        self.point(values, point)[first..first + self.rows * self.row].as_chunks().0
+    }
+}
+
+/// How a pass is cut into tasks.
+pub(crate) enum Plan<T> {
+    /// By tiles: forward and backward-input.
+    Maps(Maps<T>),
+    /// By weights.
+    Weights(Weights<T>),
+}
+
+impl<T: Transform> Plan<T> {
+    /// Plans a pass by correlations of these sizes.
+    pub(crate) fn new(
+        machine: &Machine,
+        problem: &ConvProblem,
+        pass: Pass,
+        (sizes, transform): (Correlation, T),
+    ) -> std::result::Result<Self, Unsupported> {
+        Ok(match pass {
+            Pass::BackwardWeights => Plan::Weights(Weights::new(machine, problem, sizes, transform)?),
+            _ => Plan::Maps(Maps::new(machine, problem, pass, sizes, transform)?),
+        })
+    }
+
+    /// What the pass takes.
+    pub(crate) fn cost(&self) -> Cost {
+        match self {
+            Plan::Maps(maps) => maps.cost(),
+            Plan::Weights(weights) => weights.cost(),
+        }
+    }
+
+    fn workspace_len(&self) -> usize {
+        match self {
+            Plan::Maps(maps) => maps.workspace_len(),
+            Plan::Weights(weights) => weights.workspace_len(),
+        }
+    }
+}
+
+/// One problem and pass.
+pub(crate) struct Kernel<T> {
+    pub(crate) problem: ConvProblem,
+    pub(crate) pass: Pass,
+    pub(crate) plan: Plan<T>,
+}
+
+impl<T: Transform> ConvKernel<Cpu> for Kernel<T> {
+    fn workspace_len(&self) -> usize {
+        self.plan.workspace_len()
+    }
+
+    fn run(&self, backend: &Cpu, operands: Operands<'_, Cpu>, scratch: Scratch<'_, Cpu>) -> Result<()> {
+        operands.check(backend, &self.problem, self.pass)?;
+        let found = scratch.workspace.len();
+        conv_core::algorithm::check_len("workspace", self.workspace_len().max(found), found)?;
+        let workspace = &mut scratch.workspace[..self.workspace_len()];
+        let Operands { lhs, rhs, out, bias, relu } = operands;
+        match &self.plan {
+            Plan::Maps(maps) => maps.run([lhs, rhs], out, (bias.map(|bias| &bias[..]), relu), workspace),
+            Plan::Weights(weights) => weights.run([lhs, rhs], out, workspace),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,304 @@
+//! Products over channels at one point of a group of tiles: 16 channels of the product in the lanes.
+//!
+//! `out[row][n] (+)= Σ_t left[row][t] right[t][n]`. Vectors of 16 neighbouring `n` are loaded from `right`, scalars of
+//! `left` are broadcast. The sums of six rows and four vectors (two of complex numbers) stay in 24 registers: 24 real
+//! multiply-adds need 4 loads and 6 broadcasts, 48 of complex numbers 4 and 12. [`DEPTH`] terms of `right` come from
+//! the second- or third-level cache once and stay in the first-level one while all rows pass by.
+
+use std::ops::Range;
+
+use pulp::{Arch, Simd, WithSimd};
+
+use crate::counted;
+
+/// Channels that stand in the lanes of an element.
+pub(crate) const LANES: usize = 16;
+
+/// What the numbers are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Real,
+    /// 16 real parts, then 16 imaginary parts; the right factor is conjugated, as in a correlation.
+    Complex,
+}
+
+/// f32 values of a row of a panel: what the widest register tile takes of a term.
+pub(crate) const PANEL: usize = 64;
+
+/// Terms of `right` that are used by all rows before the next ones: 16 KiB.
+const DEPTH: usize = 64;
+
+/// Rows of the widest register tile.
+const MOST_ROWS: usize = 6;
+
+const REAL: bool = true;
+const COMPLEX: bool = false;
+
+impl Kind {
+    /// f32 values of an element: 16 channels.
+    pub(crate) fn element(self) -> usize {
+        if self == Kind::Real { LANES } else { 2 * LANES }
+    }
+
+    /// Operations of one multiply-add.
+    pub(crate) fn flops(self) -> f64 {
+        if self == Kind::Real { 2.0 } else { 8.0 }
+    }
+
+    /// Fewest tiles of a group that are worth a pass through the other factor's points: a few register tiles.
+    pub(crate) fn fewest(self) -> usize {
+        if self == Kind::Real { 4 * MOST_ROWS } else { 2 * MOST_ROWS }
+    }
+
+    /// Rows and vectors of the widest register tile, with 32 registers and with 16.
+    fn widest(self, registers: usize) -> [usize; 2] {
+        match (self, registers >= 32) {
+            (Kind::Real, true) => [MOST_ROWS, 4],
+            (Kind::Real, false) | (Kind::Complex, true) => [MOST_ROWS, 2],
+            (Kind::Complex, false) => [4, 1],
+        }
+    }
+}
+
+/// The scalars `left[row][term]`.
+#[derive(Clone, Copy)]
+pub(crate) enum Scalars<'a> {
+    /// Terms stand in elements, rows so many values after each other.
+    Rows(&'a [f32], usize),
+    /// Rows stand in the elements of a panel, one line a term.
+    Terms(&'a [[f32; PANEL]]),
+}
+
+/// One product.
+pub(crate) struct Product<'a> {
+    pub(crate) kind: Kind,
+    /// Rows, elements of 16 channels, terms.
+    pub(crate) sizes: [usize; 3],
+    pub(crate) left: Scalars<'a>,
+    /// Elements of a panel, one line a term.
+    pub(crate) right: &'a [[f32; PANEL]],
+    /// Elements `[row][n]`, so many values from one row to the next.
+    pub(crate) out: (&'a mut [f32], usize),
+    /// Whether what is there is added to.
+    pub(crate) add: bool,
+}
+
+impl Product<'_> {
+    /// Computes it with the widest vectors there are.
+    pub(crate) fn run(self) {
+        Arch::new().dispatch(self);
+    }
+}
+
+impl WithSimd for Product<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        match self.kind {
+            Kind::Real => self.tiles::<S, REAL>(simd),
+            Kind::Complex => self.tiles::<S, COMPLEX>(simd),
+        }
+    }
+}
+
+/// A tile: its first row, its first vector and its terms.
+#[derive(Clone)]
+struct Corner {
+    row: usize,
+    vector: usize,
+    terms: Range<usize>,
+}
+
+impl Product<'_> {
+    #[inline(always)]
+    fn tiles<S: Simd, const K: bool>(&mut self, simd: S) {
+        let [rows, elements, terms] = self.sizes;
+        let vectors = elements * LANES / S::F32_LANES;
+        let [most, wide] = self.kind.widest(S::REGISTER_COUNT);
+        let parts = rows.div_ceil(most);
+        let mut vector = 0;
+        while vector < vectors {
+            let width = [wide, wide / 2, 1].into_iter().find(|width| vector + width <= vectors).unwrap_or(1);
+            for first in (0..terms).step_by(DEPTH) {
+                let terms = first..(first + DEPTH).min(terms);
+                for part in 0..parts {
+                    let (row, end) = (part * rows / parts, (part + 1) * rows / parts);
+                    let corner = Corner { row, vector, terms: terms.clone() };
+                    self.tile::<S, K>(simd, corner, [end - row, width]);
+                }
+            }
+            vector += width;
+        }
+    }
+
+    #[inline(always)]
+    fn tile<S: Simd, const K: bool>(&mut self, simd: S, corner: Corner, size: [usize; 2]) {
+        macro_rules! of_rows {
+            ($width:literal) => {
+                match size[0] {
+                    1 => self.registers::<S, K, 1, $width>(simd, corner),
+                    2 => self.registers::<S, K, 2, $width>(simd, corner),
+                    3 => self.registers::<S, K, 3, $width>(simd, corner),
+                    4 => self.registers::<S, K, 4, $width>(simd, corner),
+                    5 => self.registers::<S, K, 5, $width>(simd, corner),
+                    _ => self.registers::<S, K, MOST_ROWS, $width>(simd, corner),
+                }
+            };
+        }
+        match size[1] {
+            1 => of_rows!(1),
+            4 if K == REAL => of_rows!(4),
+            _ => of_rows!(2),
+        }
+    }
+
+    /// `M` rows and `N` vectors.
+    #[inline(always)]
+    fn registers<S: Simd, const K: bool, const M: usize, const N: usize>(&mut self, simd: S, corner: Corner) {
+        counted::multiplied(if K == REAL { 2 } else { 8 } * M * N * S::F32_LANES * corner.terms.len());
+        let mut sums = [[[simd.splat_f32s(0.0); 2]; N]; M];
+        match self.left {
+            Scalars::Rows(left, apart) => self.by_rows::<S, K, M, N>(simd, &corner, (left, apart), &mut sums),
+            Scalars::Terms(left) => self.by_terms::<S, K, M, N>(simd, &corner, left, &mut sums),
+        }
+        let add = self.add || corner.terms.start > 0;
+        let (first, span) = (place::<S, K>(corner.vector), span::<S, K>(N));
+        for (i, sums) in sums.iter().enumerate() {
+            let out = &mut self.out.0[(corner.row + i) * self.out.1 + first..][..span];
+            for (n, sum) in sums.iter().enumerate() {
+                let (at, mut sum) = (place::<S, K>(n), *sum);
+                if add {
+                    let held = load::<S, K>(out, at);
+                    sum = [simd.add_f32s(sum[0], held[0]), simd.add_f32s(sum[1], held[1])];
+                }
+                store::<S, K>(out, at, sum);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn by_rows<S: Simd, const K: bool, const M: usize, const N: usize>(
+        &self,
+        simd: S,
+        corner: &Corner,
+        (left, apart): (&[f32], usize),
+        sums: &mut [[[S::f32s; 2]; N]; M],
+    ) {
+        for first in corner.terms.clone().step_by(LANES) {
+            let mut rows = [[&[0.0; LANES]; 2]; M];
+            for (i, [re, im]) in rows.iter_mut().enumerate() {
+                let row = &left[(corner.row + i) * apart + first / LANES * element(K)..];
+                *re = row.first_chunk().unwrap_or(re);
+                *im = row[element(K) - LANES..].first_chunk().unwrap_or(im);
+            }
+            let right = &self.right[first..corner.terms.end.min(first + LANES)];
+            for (t, right) in right.iter().enumerate().take(LANES) {
+                let factors = factors::<S, K, N>(simd, right, corner.vector);
+                for (sums, [re, im]) in sums.iter_mut().zip(&rows) {
+                    add::<S, K, N>(simd, [&re[t], &im[t]], factors, sums);
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn by_terms<S: Simd, const K: bool, const M: usize, const N: usize>(
+        &self,
+        simd: S,
+        corner: &Corner,
+        left: &[[f32; PANEL]],
+        sums: &mut [[[S::f32s; 2]; N]; M],
+    ) {
+        let mut at = [0; M];
+        for (i, at) in at.iter_mut().enumerate() {
+            *at = (corner.row + i) / LANES * element(K) + (corner.row + i) % LANES;
+        }
+        for (left, right) in left[corner.terms.clone()].iter().zip(&self.right[corner.terms.clone()]) {
+            let factors = factors::<S, K, N>(simd, right, corner.vector);
+            for (sums, at) in sums.iter_mut().zip(at) {
+                let im = at + element(K) - LANES;
+                add::<S, K, N>(simd, [&left[at % PANEL], &left[im % PANEL]], factors, sums);
+            }
+        }
+    }
+}
+
+/// Vectors of one term of a panel.
+#[inline(always)]
+fn factors<S: Simd, const K: bool, const N: usize>(
+    simd: S,
+    right: &[f32; PANEL],
+    vector: usize,
+) -> [[S::f32s; 2]; N] {
+    let mut factors = [[simd.splat_f32s(0.0); 2]; N];
+    for (n, factor) in factors.iter_mut().enumerate() {
+        *factor = load::<S, K>(right, place::<S, K>(vector + n) % PANEL);
+    }
+    factors
+}
+
+/// Adds the products of a scalar. It is read where it is used: a broadcast from memory is for free, one from a register
+/// takes the place of a multiplication.
+#[inline(always)]
+fn add<S: Simd, const K: bool, const N: usize>(
+    simd: S,
+    [re, im]: [&f32; 2],
+    factors: [[S::f32s; 2]; N],
+    sums: &mut [[S::f32s; 2]; N],
+) {
+    let re = simd.splat_f32s(*re);
+    let im = if K == REAL { re } else { simd.splat_f32s(*im) };
+    for (sum, factor) in sums.iter_mut().zip(factors) {
+        *sum = multiply_add::<S, K>(simd, [re, im], factor, *sum);
+    }
+}
+
+/// f32 values of an element.
+const fn element(real: bool) -> usize {
+    if real { LANES } else { 2 * LANES }
+}
+
+/// The first value of a vector among the elements of a row.
+#[inline(always)]
+fn place<S: Simd, const K: bool>(vector: usize) -> usize {
+    let per_element = LANES / S::F32_LANES;
+    vector / per_element * element(K) + vector % per_element * S::F32_LANES
+}
+
+/// Values from the first to the last of so many vectors that begin with an element, or lie within one.
+#[inline(always)]
+fn span<S: Simd, const K: bool>(vectors: usize) -> usize {
+    place::<S, K>(vectors - 1) + element(K) - LANES + S::F32_LANES
+}
+
+#[inline(always)]
+fn load<S: Simd, const K: bool>(values: &[f32], at: usize) -> [S::f32s; 2] {
+    let im = at + element(K) - LANES;
+    let re = S::as_simd_f32s(&values[at..at + S::F32_LANES]).0[0];
+    [re, if K == REAL { re } else { S::as_simd_f32s(&values[im..im + S::F32_LANES]).0[0] }]
+}
+
+#[inline(always)]
+fn store<S: Simd, const K: bool>(values: &mut [f32], at: usize, sum: [S::f32s; 2]) {
+    if K == COMPLEX {
+        S::as_mut_simd_f32s(&mut values[at + LANES..at + LANES + S::F32_LANES]).0[0] = sum[1];
+    }
+    S::as_mut_simd_f32s(&mut values[at..at + S::F32_LANES]).0[0] = sum[0];
+}
+
+/// `a b + sum`, or `a b* + sum` of complex numbers.
+#[inline(always)]
+fn multiply_add<S: Simd, const K: bool>(
+    simd: S,
+    a: [S::f32s; 2],
+    b: [S::f32s; 2],
+    sum: [S::f32s; 2],
+) -> [S::f32s; 2] {
+    let re = simd.mul_add_e_f32s(a[0], b[0], sum[0]);
+    if K == REAL {
+        return [re, sum[1]];
+    }
+    let im = simd.negate_mul_add_e_f32s(a[0], b[1], sum[1]);
+    [simd.mul_add_e_f32s(a[1], b[1], re), simd.mul_add_e_f32s(a[1], b[0], im)]
+}

@@ -1,0 +1,65 @@
+//! Strips: rows of a few tiles with 16 channels in the lanes, copied from and to tensors.
+
+use fft_core::{deinterleave, interleave};
+
+use super::{FITS, LANES};
+
+/// Columns rounded up to what is transposed at once.
+pub(super) fn width(columns: usize) -> usize {
+    columns.next_multiple_of(LANES)
+}
+
+/// Rows of a box of up to 16 maps.
+pub(super) struct Source<'a> {
+    pub(super) tensor: &'a [f32],
+    /// Values from one map to the next, and those of the first.
+    pub(super) first: usize,
+    pub(super) maps: usize,
+    pub(super) shape: [usize; 3],
+}
+
+impl Source<'_> {
+    /// Copies a box of the maps from `origin` on to the strip `[slice][row][column][lane]`, zeros outside the maps. The
+    /// columns beyond the box, up to [`width`], hold anything.
+    pub(super) fn load(&self, origin: [isize; 3], lens: [usize; 3], strip: &mut [f32]) {
+        let places = (0..lens[0]).flat_map(|z| (0..lens[1]).map(move |y| [z, y]));
+        for (row, place) in strip.chunks_exact_mut(width(lens[2]) * LANES).zip(places) {
+            let inside = |axis: usize| {
+                let at = origin[axis] + place[axis] as isize;
+                (0..self.shape[axis] as isize).contains(&at).then_some(at as usize)
+            };
+            match (inside(0), inside(1)) {
+                (Some(z), Some(y)) => self.load_row([z, y], (origin[2], lens[2]), row),
+                _ => row.fill(0.0),
+            }
+        }
+    }
+
+    /// Copies `len` columns of a row.
+    fn load_row(&self, [z, y]: [usize; 2], (origin, len): (isize, usize), strip: &mut [f32]) {
+        let [_, height, columns] = self.shape;
+        let points: usize = self.shape.iter().product();
+        let begin = origin.min(0).unsigned_abs().min(len);
+        let skipped = (origin.max(0) as usize).min(columns);
+        let count = (columns - skipped).min(len - begin);
+        let first = self.first + (z * height + y) * columns + skipped;
+        // Whole transposes are faster than single values: what follows the row is read and cleared again.
+        let rounded = count.next_multiple_of(LANES / 2);
+        let last = first + (self.maps - 1) * points;
+        let fits = last + rounded <= self.tensor.len() && (begin + rounded) * LANES <= strip.len();
+        let read = if fits { rounded } else { count };
+        let mut rows = [&self.tensor[..0]; LANES];
+        for (map, row) in rows.iter_mut().enumerate().take(self.maps) {
+            *row = &self.tensor[first + map * points..][..read];
+        }
+        strip[..begin * LANES].fill(0.0);
+        interleave(&rows[..self.maps], &mut strip[begin * LANES..][..read * LANES]).expect(FITS);
+        strip[(begin + count) * LANES..].fill(0.0);
+    }
+}
+
+/// Writes one row of a strip, `[column][lane]`, to as many rows of maps.
+pub(super) fn store(strip: &[f32], rows: &mut [&mut [f32]]) {
+    let columns = rows[0].len();
+    deinterleave(&strip[..columns * LANES], rows).expect(FITS);
+}

@@ -1,0 +1,63 @@
+//! `winograd`: minimal correlation of 3 × 3 kernels by tiles of 6 to 8 points a side, all passes.
+
+mod linear;
+mod transform;
+
+use conv_core::{ConvAlgorithm, ConvKernel, ConvProblem, Cost, Error, Machine, Pass, Result, Unsupported};
+
+use crate::Cpu;
+use crate::tiles::{Correlation, Kernel, Plan};
+use transform::Sizes;
+
+/// Points of a tile along both axes.
+const TILES: [usize; 3] = [6, 7, 8];
+
+/// Winograd's convolution.
+pub(crate) struct Winograd;
+
+impl ConvAlgorithm<Cpu> for Winograd {
+    fn name(&self) -> &'static str {
+        "winograd"
+    }
+
+    fn estimate(
+        &self,
+        machine: &Machine,
+        problem: &ConvProblem,
+        pass: Pass,
+    ) -> std::result::Result<Cost, Unsupported> {
+        plan(machine, problem, pass).map(|(_, cost)| cost)
+    }
+
+    fn build(&self, backend: &Cpu, problem: &ConvProblem, pass: Pass) -> Result<Box<dyn ConvKernel<Cpu>>> {
+        let algorithm = self.name();
+        let refused = |reason| Error::Refused { algorithm, pass, problem: Box::new(*problem), reason };
+        let (plan, _) = plan(&backend.machine, problem, pass).map_err(refused)?;
+        Ok(Box::new(Kernel { problem: *problem, pass, plan }))
+    }
+}
+
+/// The tile of least predicted time.
+fn plan(
+    machine: &Machine,
+    problem: &ConvProblem,
+    pass: Pass,
+) -> std::result::Result<(Plan<Sizes>, Cost), Unsupported> {
+    let [first, rest @ ..] = problem.volume();
+    let square = rest.iter().all(|axis| axis.kernel == 3 && axis.stride == 1 && axis.dilation == 1);
+    if !(square && first.input == 1 && first.kernel == 1 && first.padding == (0, 0)) {
+        return Err(Unsupported::Geometry("its kernel is not 3 x 3 in steps of one point".into()));
+    }
+    let seconds = |cost: &Cost| machine.model.seconds("winograd", pass, cost, machine.threads);
+    let mut best: Option<(Plan<Sizes>, Cost)> = None;
+    for tile in TILES {
+        let kernel = if pass == Pass::BackwardWeights { tile - 2 } else { 3 };
+        let sizes = Correlation { tile: [1, tile, tile], kernel: [1, kernel, kernel] };
+        let plan = Plan::new(machine, problem, pass, (sizes, Sizes { tile, kernel }))?;
+        let cost = plan.cost();
+        if best.as_ref().is_none_or(|(_, least)| seconds(&cost) < seconds(least)) {
+            best = Some((plan, cost));
+        }
+    }
+    Ok(best.expect("there are tiles"))
+}
