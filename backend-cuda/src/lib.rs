@@ -27,6 +27,7 @@ mod winograd;
 
 pub use buffer::Buffer;
 pub use device::Device;
+pub use machine::{machine_names, machine_of};
 
 use std::sync::{Mutex, PoisonError};
 
@@ -45,6 +46,11 @@ static ALGORITHMS: &[&dyn ConvAlgorithm<Cuda>] = &[
     &fft_tiled::FftTiled,
     &fft_fused::FftFused,
 ];
+
+/// Every algorithm of this backend, which estimate without a device.
+pub fn algorithms() -> &'static [&'static dyn ConvAlgorithm<Cuda>] {
+    ALGORITHMS
+}
 
 /// A GPU with its engines.
 #[derive(Debug)]
