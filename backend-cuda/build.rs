@@ -19,7 +19,13 @@ mod emulator {
         println!("cargo::rerun-if-changed=emulate");
         let mut compiler = cc::Build::new();
         compiler.cpp(true).std("c++20").opt_level(2).pic(true).debug(false).cargo_metadata(false);
-        compiler.flag("-Wno-unknown-pragmas").flag("-Wno-unused").include("kernels").include("emulate");
+        compiler
+            .flag("-march=native")
+            .flag("-ftls-model=initial-exec")
+            .flag("-Wno-unknown-pragmas")
+            .flag("-Wno-unused")
+            .include("kernels")
+            .include("emulate");
         compiler.file("emulate/driver.cpp");
         for ptx in files("kernels/ptx", "ptx") {
             compiler.file(unit(&ptx, &out));

@@ -11,19 +11,22 @@ for line in sys.stdin:
     message = json.loads(line)
     if message.get("executable") and message["target"]["kind"] == ["test"]:
         print(message["target"]["name"], message["executable"])' |
-  while read -r name path; do cp "$path" "$folder/$name"; done
+  while read -r name path; do strip -o "$folder/$name" "$path"; done
 cat > "$folder/run.sh" <<'RUN'
 #!/usr/bin/env bash
-# Every test on the GPU here; a missing GPU is a failure.
+# Every test on the GPU here, or under the tool of compute-sanitizer that is named; a missing GPU is a failure.
 set -u
 cd "$(dirname "$0")"
 export REQUIRE_GPU=1
 failed=0
-for test in conformance ops network open; do
+for test in open ops training interface network conformance; do
   echo "== $test"
-  ./"$test" --nocapture || failed=1
+  case "${1:-}" in
+    "") ./"$test" --nocapture || failed=1 ;;
+    *) compute-sanitizer --tool "$1" --error-exitcode 1 ./"$test" --nocapture || failed=1 ;;
+  esac
 done
 exit $failed
 RUN
-chmod +x "$folder/run.sh" "$folder"/*
+chmod +x "$folder/run.sh"
 echo "packed into $folder"

@@ -16,6 +16,9 @@
 struct dim3 {
     unsigned x = 1, y = 1, z = 1;
 };
+struct alignas(16) float4 {
+    float x, y, z, w;
+};
 
 namespace emulate {
 
@@ -66,10 +69,15 @@ struct Block {
     void* argument = nullptr;
 };
 
-inline thread_local Block block;
-inline thread_local Fiber* current = nullptr;
-inline thread_local Order order = Order::Ascending;
-inline thread_local const char* kernel_name = "";
+// Without constructors: each use of one that has them would ask whether it ran.
+inline constinit thread_local Block* block = nullptr;
+inline constinit thread_local Fiber* current = nullptr;
+inline constinit thread_local Order order = Order::Ascending;
+inline constinit thread_local const char* kernel_name = "";
+/// Operations done, as kernels count them.
+inline constinit thread_local unsigned long long operations = 0;
+/// Dynamic shared memory, of any launch's size.
+inline constinit thread_local float4* dynamic = nullptr;
 
 extern "C" void emulate_switch(void** save, void* to);
 #if defined(__x86_64__)
@@ -85,7 +93,7 @@ emulate_switch: pushq %rbp; pushq %rbx; pushq %r12; pushq %r13; pushq %r14; push
 #endif
 
 [[noreturn]] inline void die(const char* what) {
-    const dim3 b = block.index, t = current ? current->index : dim3{};
+    const dim3 b = block ? block->index : dim3{}, t = current ? current->index : dim3{};
     fprintf(stderr, "emulator: %s: %s in block (%u,%u,%u), thread (%u,%u,%u)\n", kernel_name, what, b.x, b.y, b.z,
             t.x, t.y, t.z);
     abort();
@@ -93,43 +101,43 @@ emulate_switch: pushq %rbp; pushq %rbx; pushq %r12; pushq %r13; pushq %r14; push
 
 inline void resume_next() {
     Fiber* me = current;
-    const size_t count = block.fibers.size();
-    if (block.live == 0) {
-        emulate_switch(&me->stack_pointer, block.main_stack_pointer);
+    const size_t count = block->fibers.size();
+    if (block->live == 0) {
+        emulate_switch(&me->stack_pointer, block->main_stack_pointer);
         return;
     }
     const size_t step = order == Order::Descending ? count - 1 : order == Order::Stride && count % 37 ? 37 : 1;
-    size_t next = size_t(me - block.fibers.data());
+    size_t next = size_t(me - block->fibers.data());
     do next = (next + step) % count;
-    while (block.fibers[next].done);
-    if (&block.fibers[next] == me) return;
-    current = &block.fibers[next];
+    while (block->fibers[next].done);
+    if (&block->fibers[next] == me) return;
+    current = &block->fibers[next];
     emulate_switch(&me->stack_pointer, current->stack_pointer);
     current = me;
 }
 
 inline void idle(const char* deadlock) {
-    if (++block.idle > 2 * block.fibers.size() + 2) die(deadlock);
+    if (++block->idle > 2 * block->fibers.size() + 2) die(deadlock);
     resume_next();
 }
 
 inline void open_barrier_if_all_arrived() {
-    if (block.live == 0 || block.arrived != block.live) return;
-    block.arrived = 0;
-    block.generation++;
-    block.idle = 0;
-    block.barrier = nullptr;
+    if (block->live == 0 || block->arrived != block->live) return;
+    block->arrived = 0;
+    block->generation++;
+    block->idle = 0;
+    block->barrier = nullptr;
 }
 
 inline void barrier(const char* place) {
-    if (block.barrier && block.barrier != place) die("threads wait at different barriers");
-    const unsigned generation = block.generation;
-    block.barrier = place;
-    block.arrived++;
-    block.idle = 0;
+    if (block->barrier && block->barrier != place) die("threads wait at different barriers");
+    const unsigned generation = block->generation;
+    block->barrier = place;
+    block->arrived++;
+    block->idle = 0;
     open_barrier_if_all_arrived();
     current->waits_at = place;
-    while (block.generation == generation) idle("a barrier is not reached by every thread");
+    while (block->generation == generation) idle("a barrier is not reached by every thread");
 }
 
 /// The last lane of a group to arrive delivers everyone's result.
@@ -150,7 +158,7 @@ inline void complete_warp(Warp& warp, unsigned mask) {
         warp.out[lane] = warp.op[lane] == WarpOp::Ballot ? votes : shuffled;
     }
     warp.arrived &= ~group;
-    block.idle = 0;
+    block->idle = 0;
 }
 
 inline uint64_t warp_operation(WarpOp op, unsigned mask, uint64_t value, int source, const char* place) {
@@ -162,7 +170,7 @@ inline uint64_t warp_operation(WarpOp op, unsigned mask, uint64_t value, int sou
     warp.mask[lane] = mask;
     warp.op[lane] = op;
     warp.arrived |= 1u << lane;
-    block.idle = 0;
+    block->idle = 0;
     if ((warp.arrived & mask) == (mask & warp.alive)) complete_warp(warp, mask);
     current->waits_at = place;
     while (warp.arrived >> lane & 1) idle("a warp operation is not reached by every lane of its mask");
@@ -170,12 +178,12 @@ inline uint64_t warp_operation(WarpOp op, unsigned mask, uint64_t value, int sou
 }
 
 inline void fiber_main() {
-    block.body(block.argument);
+    block->body(block->argument);
     Warp& warp = *current->warp;
     current->done = true;
     warp.alive &= ~(1u << current->lane);
-    block.live--;
-    block.idle = 0;
+    block->live--;
+    block->idle = 0;
     open_barrier_if_all_arrived();
     for (unsigned rest = warp.arrived; rest; rest &= rest - 1) {
         const unsigned mask = warp.mask[__builtin_ctz(rest)];
@@ -190,10 +198,10 @@ inline void fiber_main() {
 
 /// Shared memory of a kernel: poisoned when a block begins, with a guard behind it that is checked when it ends.
 template <class T> T& shared_variable(const char* place) {
-    for (SharedVariable& variable : block.shared)
+    for (SharedVariable& variable : block->shared)
         if (variable.place == place) return *reinterpret_cast<T*>(variable.memory.get());
-    block.shared.push_back({place, std::unique_ptr<char[]>(new char[sizeof(T) + GUARD]), sizeof(T)});
-    char* memory = block.shared.back().memory.get();
+    block->shared.push_back({place, std::unique_ptr<char[]>(new char[sizeof(T) + GUARD]), sizeof(T)});
+    char* memory = block->shared.back().memory.get();
     memset(memory, POISON, sizeof(T));
     memset(memory + sizeof(T), CANARY, GUARD);
     return *reinterpret_cast<T*>(memory);
@@ -205,47 +213,56 @@ inline void check_canary(const char* end) {
 }
 
 inline void prepare_stacks(size_t count) {
-    if (block.stack_count >= count) return;
-    if (block.stacks) munmap(block.stacks, block.stack_count * STACK);
+    if (block->stack_count >= count) return;
+    if (block->stacks) munmap(block->stacks, block->stack_count * STACK);
     const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-    block.stacks = (char*)mmap(nullptr, count * STACK, PROT_READ | PROT_WRITE, flags, -1, 0);
-    if (block.stacks == MAP_FAILED) die("no memory for stacks");
-    block.stack_count = count;
+    block->stacks = (char*)mmap(nullptr, count * STACK, PROT_READ | PROT_WRITE, flags, -1, 0);
+    if (block->stacks == MAP_FAILED) die("no memory for stacks");
+    block->stack_count = count;
+}
+
+/// Gives this system thread a block and dynamic shared memory.
+inline void prepare() {
+    static thread_local std::unique_ptr<Block> own(new Block);
+    static thread_local std::unique_ptr<float4[]> memory(new float4[(MOST_SHARED + GUARD) / sizeof(float4)]);
+    block = own.get();
+    dynamic = memory.get();
 }
 
 /// Runs one block to its end.
-inline void run_block(dim3 index, dim3 grid, dim3 size, char* dynamic, size_t dynamic_size) {
+inline void run_block(dim3 index, dim3 grid, dim3 size, size_t dynamic_size) {
     const unsigned count = size.x * size.y * size.z;
     prepare_stacks(count);
-    memset(dynamic, POISON, dynamic_size);
-    memset(dynamic + dynamic_size, CANARY, GUARD);
-    block.shared.clear();
-    block.fibers.assign(count, Fiber());
-    block.warps.assign((count + 31) / 32, Warp());
-    block.live = count;
-    block.arrived = block.generation = block.idle = 0;
-    block.barrier = nullptr;
-    block.index = index;
-    block.grid = grid;
-    block.size = size;
+    char* const shared = (char*)dynamic;
+    memset(shared, POISON, dynamic_size);
+    memset(shared + dynamic_size, CANARY, GUARD);
+    block->shared.clear();
+    block->fibers.assign(count, Fiber());
+    block->warps.assign((count + 31) / 32, Warp());
+    block->live = count;
+    block->arrived = block->generation = block->idle = 0;
+    block->barrier = nullptr;
+    block->index = index;
+    block->grid = grid;
+    block->size = size;
     for (unsigned i = 0; i < count; i++) {
-        Fiber& fiber = block.fibers[i];
+        Fiber& fiber = block->fibers[i];
         fiber.index = {i % size.x, i / size.x % size.y, i / (size.x * size.y)};
         fiber.lane = i % 32;
         fiber.done = false;
-        fiber.warp = &block.warps[i / 32];
+        fiber.warp = &block->warps[i / 32];
         fiber.warp->alive |= 1u << fiber.lane;
-        void** top = (void**)(block.stacks + (i + 1) * STACK);
+        void** top = (void**)(block->stacks + (i + 1) * STACK);
         *--top = nullptr;
         *--top = (void*)fiber_main;
         top -= 6;
         memset(top, 0, 48);
         fiber.stack_pointer = top;
     }
-    current = &block.fibers[order == Order::Descending ? count - 1 : 0];
-    emulate_switch(&block.main_stack_pointer, current->stack_pointer);
-    check_canary(dynamic + dynamic_size);
-    for (const SharedVariable& variable : block.shared) check_canary(variable.memory.get() + variable.size);
+    current = &block->fibers[order == Order::Descending ? count - 1 : 0];
+    emulate_switch(&block->main_stack_pointer, current->stack_pointer);
+    check_canary(shared + dynamic_size);
+    for (const SharedVariable& variable : block->shared) check_canary(variable.memory.get() + variable.size);
     current = nullptr;
 }
 

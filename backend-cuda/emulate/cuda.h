@@ -16,21 +16,18 @@
 struct alignas(8) float2 {
     float x, y;
 };
-struct alignas(16) float4 {
-    float x, y, z, w;
-};
 inline float2 make_float2(float x, float y) { return {x, y}; }
 inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 using std::max;
 using std::min;
 
 #define SHARED(type, name) type& name = emulate::shared_variable<type>(EMULATE_HERE)
-extern thread_local float4 dynamic_shared[(emulate::MOST_SHARED + emulate::GUARD) / sizeof(float4)];
+#define dynamic_shared (emulate::dynamic)
 
 #define threadIdx (emulate::current->index)
-#define blockIdx (emulate::block.index)
-#define blockDim (emulate::block.size)
-#define gridDim (emulate::block.grid)
+#define blockIdx (emulate::block->index)
+#define blockDim (emulate::block->size)
+#define gridDim (emulate::block->grid)
 #define __syncthreads() emulate::barrier(EMULATE_HERE)
 #define __syncwarp() emulate::warp_operation(emulate::WarpOp::Sync, 0xffffffffu, 0, 0, EMULATE_HERE)
 #define __shfl_xor_sync(mask, value, distance) \
@@ -40,6 +37,9 @@ extern thread_local float4 dynamic_shared[(emulate::MOST_SHARED + emulate::GUARD
 #define __shfl_sync(mask, value, source) emulate::shuffle(mask, value, (source) & 31, EMULATE_HERE)
 #define __ballot_sync(mask, vote) \
     unsigned(emulate::warp_operation(emulate::WarpOp::Ballot, mask, (vote) ? 1 : 0, 0, EMULATE_HERE))
+
+#define OPERATIONS(count) (emulate::operations += (count))
+#define fmaf(a, b, c) (OPERATIONS(2), std::fma(float(a), float(b), float(c)))
 
 inline unsigned __umulhi(unsigned a, unsigned b) { return unsigned(uint64_t(a) * b >> 32); }
 template <class T> T __ldg(const T* value) { return *value; }

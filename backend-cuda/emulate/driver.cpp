@@ -10,10 +10,10 @@ using Handle = void*;
 using Address = unsigned long long;
 enum { SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, INVALID_DEVICE = 101, NOT_FOUND = 500 };
 
-thread_local float4 dynamic_shared[(MOST_SHARED + GUARD) / sizeof(float4)];
 static thread_local Handle current_context;
 static Memory memory;
 static int driver_version = 13000, device_count = 1;
+static thread_local unsigned long long downloaded;
 
 std::vector<Kernel>& emulate::kernels() {
     static std::vector<Kernel> all;
@@ -49,6 +49,10 @@ extern "C" void emulate_machine(int version, int devices) {
     driver_version = version;
     device_count = devices;
 }
+
+// Bytes that this system thread had copied from the device, and operations of its launches; counted anew from now on.
+extern "C" unsigned long long emulate_downloaded() { return std::exchange(downloaded, 0); }
+extern "C" unsigned long long emulate_operations() { return std::exchange(operations, 0); }
 
 API cuInit(unsigned) { return SUCCESS; }
 API cuDriverGetVersion(int* version) { return *version = driver_version, SUCCESS; }
@@ -106,6 +110,7 @@ API cuMemcpyHtoDAsync_v2(Address to, const void* from, size_t size, Handle) {
 }
 API cuMemcpyDtoHAsync_v2(void* to, Address from, size_t size, Handle) {
     if (!memory.holds(from, size)) return INVALID_VALUE;
+    downloaded += size;
     return memcpy(to, (void*)from, size), SUCCESS;
 }
 API cuMemsetD8Async(Address to, unsigned char value, size_t size, Handle) {
@@ -141,14 +146,15 @@ API cuLaunchKernel(Handle handle, unsigned gx, unsigned gy, unsigned gz, unsigne
     const bool fits = blocks && threads && threads <= function.most_threads && gx < 1u << 31 && gy < 1 << 16 &&
                       gz < 1 << 16 && bz <= 64 && shared <= function.most_dynamic && shared <= MOST_SHARED;
     if (!fits) return INVALID_VALUE;
+    prepare();
     kernel_name = function.kernel->name;
-    block.body = [](void* job) { (*(std::pair<void (*)(void**), void**>*)job).first(((std::pair<void (*)(void**), void**>*)job)->second); };
+    block->body = [](void* job) { (*(std::pair<void (*)(void**), void**>*)job).first(((std::pair<void (*)(void**), void**>*)job)->second); };
     std::pair<void (*)(void**), void**> job{function.kernel->call, parameters};
-    block.argument = &job;
+    block->argument = &job;
     for (uint64_t i = 0; i < blocks; i++) {
         const uint64_t b = order == Order::Ascending ? i : blocks - 1 - i;
         const dim3 index{unsigned(b % gx), unsigned(b / gx % gy), unsigned(b / gx / gy)};
-        run_block(index, {gx, gy, gz}, {bx, by, bz}, (char*)dynamic_shared, shared);
+        run_block(index, {gx, gy, gz}, {bx, by, bz}, shared);
     }
     return SUCCESS;
 }

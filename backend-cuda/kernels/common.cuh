@@ -3,6 +3,8 @@
 
 #ifdef __CUDACC__
 #define SHARED(type, name) __shared__ type name
+/// The emulator counts operations, fused multiply-adds by themselves.
+#define OPERATIONS(count)
 extern __shared__ float4 dynamic_shared[];
 #endif
 

@@ -4,10 +4,21 @@
 
 namespace dft {
 
-__device__ __forceinline__ float2 operator+(float2 a, float2 b) { return make_float2(a.x + b.x, a.y + b.y); }
-__device__ __forceinline__ float2 operator-(float2 a, float2 b) { return make_float2(a.x - b.x, a.y - b.y); }
+__device__ __forceinline__ float2 operator+(float2 a, float2 b) {
+    OPERATIONS(2);
+    return make_float2(a.x + b.x, a.y + b.y);
+}
+__device__ __forceinline__ float2 operator-(float2 a, float2 b) {
+    OPERATIONS(2);
+    return make_float2(a.x - b.x, a.y - b.y);
+}
 __device__ __forceinline__ float2 operator*(float2 a, float2 b) {
+    OPERATIONS(6);
     return make_float2(a.x * b.x - a.y * b.y, a.x * b.y + a.y * b.x);
+}
+__device__ __forceinline__ float2 operator*(float a, float2 b) {
+    OPERATIONS(2);
+    return make_float2(a * b.x, a * b.y);
 }
 __device__ __forceinline__ float2 conj(float2 a) { return make_float2(a.x, -a.y); }
 

@@ -19,17 +19,7 @@ extern "C" __global__ void __launch_bounds__(fourier::THREADS)
     find_maps(block, maps, t, tables);
     gather(data, tensor, block, maps, t);
     for (int d = 2; d >= 0; --d) lines<false>(data, t.side[d], t, factors);
-    const long long first = 2ll * blockIdx.x * t.pairs;
-    const int frequencies = t.side[0].length * t.rows.value * t.half.value;
-    for (int i = threadIdx.x; i < frequencies * t.pairs; i += THREADS) {
-        const int number = i / t.pairs, pair = i % t.pairs;
-        const Frequency f = frequency(number, t, tables);
-        const float2 z = data[pair * t.volume + f.at], mirror = conj(data[pair * t.volume + f.mirror]);
-        const float2 sum = z + mirror, difference = z - mirror;
-        float2* out = spectra + number * maps.count + first + 2 * pair;
-        if (first + 2 * pair < maps.count) out[0] = make_float2(0.5f * sum.x, 0.5f * sum.y);
-        if (first + 2 * pair + 1 < maps.count) out[1] = make_float2(0.5f * difference.y, -0.5f * difference.x);
-    }
+    separate(data, spectra, 2ll * blockIdx.x * t.pairs, maps.count, t.pairs, t, tables, of_block());
 }
 
 /// A tensor's elements from its maps' spectra.
@@ -39,19 +29,8 @@ extern "C" __global__ void __launch_bounds__(fourier::THREADS)
     SHARED(BlockMaps, block);
     float2* data = reinterpret_cast<float2*>(dynamic_shared);
     find_maps(block, maps, t, tables);
-    const long long first = 2ll * blockIdx.x * t.pairs;
-    const int frequencies = t.side[0].length * t.rows.value * t.half.value;
-    for (int i = threadIdx.x; i < frequencies * t.pairs; i += THREADS) {
-        const int number = i / t.pairs, pair = i % t.pairs;
-        const Frequency f = frequency(number, t, tables);
-        const float2* in = spectra + number * maps.count + first + 2 * pair;
-        const float2 zero = make_float2(0.f, 0.f);
-        const float2 a = first + 2 * pair < maps.count ? in[0] : zero;
-        const float2 b = first + 2 * pair + 1 < maps.count ? in[1] : zero;
-        data[pair * t.volume + f.at] = make_float2(a.x - b.y, a.y + b.x);
-        if (!f.own) data[pair * t.volume + f.mirror] = make_float2(a.x + b.y, b.x - a.y);
-    }
+    join(data, spectra, 2ll * blockIdx.x * t.pairs, maps.count, t.pairs, t, tables, of_block());
     __syncthreads();
     for (int d = 0; d < 3; ++d) lines<true>(data, t.side[d], t, factors);
-    scatter(data, tensor, block, maps, t, bias, relu);
+    scatter(data, tensor, block, maps, t, bias, relu, of_block());
 }

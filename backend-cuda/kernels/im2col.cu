@@ -243,13 +243,3 @@ PRODUCT(im2col_backward_input_wide, BackwardInput, long long, 32, 128, 4, 4)
 PRODUCT(im2col_backward_weights, BackwardWeights, int, 128, 128, 8, 8)
 PRODUCT(im2col_backward_weights_low, BackwardWeights, int, 32, 128, 4, 4)
 PRODUCT(im2col_backward_weights_wide, BackwardWeights, long long, 32, 128, 4, 4)
-
-/// The sum of the parts of a product, in their order.
-extern "C" __global__ void __launch_bounds__(256)
-    im2col_sum(const float* parts, float* product, int count, long long len) {
-    const long long i = (long long)(blockIdx.x) * 256 + threadIdx.x;
-    if (i >= len) return;
-    float sum = 0.f;
-    for (int part = 0; part < count; ++part) sum += parts[part * len + i];
-    product[i] = sum;
-}

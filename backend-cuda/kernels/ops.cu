@@ -1,11 +1,7 @@
 // A network's operations besides convolution: see conv-core/src/host.rs for what each computes.
-#include "common.cuh"
+#include "sums.cuh"
 
 namespace ops {
-
-constexpr int THREADS = 256;
-
-__device__ __forceinline__ long long first() { return (long long)(blockIdx.x) * THREADS + threadIdx.x; }
 
 /// Whether `found` comes before `best` as the largest: NaN counts as largest.
 __device__ __forceinline__ bool larger(float found, float best) {
@@ -68,21 +64,6 @@ __device__ __forceinline__ int output_of(const Side& side, int input, int tap) {
     return output < side.output ? output : -1;
 }
 
-/// The sum over a block of THREADS, in thread 0.
-__device__ __forceinline__ float block_sum(float value, float* of_warp) {
-    value = warp_sum(value);
-    if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = value;
-    __syncthreads();
-    float all = 0.f;
-    if (threadIdx.x == 0)
-        for (int w = 0; w < THREADS / 32; ++w) all += of_warp[w];
-    return all;
-}
-
-struct OfWarp {
-    float sum[THREADS / 32];
-};
-
 }  // namespace ops
 
 extern "C" __global__ void __launch_bounds__(256) relu(const float* input, float* output, long long len) {
@@ -105,13 +86,13 @@ extern "C" __global__ void __launch_bounds__(256)
 /// A block sums one channel.
 extern "C" __global__ void __launch_bounds__(256)
     bias_gradient(const float* grad_output, float* grad_bias, long long points, long long channels, long long batch) {
-    SHARED(ops::OfWarp, of_warp);
+    SHARED(ops::OfWarp<float>, of_warp);
     float sum = 0.f;
     for (long long n = 0; n < batch; ++n) {
         const float* map = grad_output + (n * channels + blockIdx.x) * points;
         for (long long p = threadIdx.x; p < points; p += ops::THREADS) sum += map[p];
     }
-    const float all = ops::block_sum(sum, of_warp.sum);
+    const float all = ops::block_sum(sum, of_warp);
     if (threadIdx.x == 0) grad_bias[blockIdx.x] = all;
 }
 
@@ -198,12 +179,89 @@ extern "C" __global__ void __launch_bounds__(256)
     }
 }
 
+/// The mean of every map, a warp each.
 extern "C" __global__ void __launch_bounds__(256)
-    sgd(const float* grad, float* velocity, float* weights, float rate, float momentum, float decay, float scale,
-        int nesterov, long long len) {
+    mean_of_maps(const float* input, float* output, long long points, float scale, long long maps) {
+    const long long number = ops::first() / 32;
+    if (number >= maps) return;
+    float sum = 0.f;
+    for (long long p = threadIdx.x % 32; p < points; p += 32) sum += input[number * points + p];
+    sum = warp_sum(sum);
+    if (threadIdx.x % 32 == 0) output[number] = sum * scale;
+}
+
+namespace ops {
+
+enum Mode { ZEROS, CIRCULAR, REFLECT, REPLICATE };
+
+__device__ __forceinline__ int modulo(int a, int by) {
+    const int rest = a % by;
+    return rest < 0 ? rest + by : rest;
+}
+
+/// The input point that a padded point of a side repeats, -1 for a zero.
+__device__ __forceinline__ int source(int mode, const Side& side, int padded) {
+    const int at = padded - side.lo, last = side.input - 1;
+    if (mode == CIRCULAR) return modulo(at, side.input);
+    if (mode == REPLICATE) return min(max(at, 0), last);
+    if (mode == REFLECT && last > 0) {
+        const int around = modulo(at, 2 * last);
+        return min(around, 2 * last - around);
+    }
+    return mode == REFLECT ? 0 : at >= 0 && at <= last ? at : -1;
+}
+
+/// The first padded point that repeats an input point.
+__device__ __forceinline__ int first_repeat(int mode, const Side& side, int input) {
+    const int period = max(2 * (side.input - 1), 1);
+    if (mode == CIRCULAR) return modulo(input + side.lo, side.input);
+    if (mode == REPLICATE) return input == 0 ? 0 : input + side.lo;
+    if (mode == REFLECT) return min(modulo(side.lo + input, period), modulo(side.lo - input, period));
+    return input + side.lo;
+}
+
+/// The next one after `padded`, as large as `side.output` or larger where there is none.
+__device__ __forceinline__ int next_repeat(int mode, const Side& side, int input, int padded) {
+    if (mode == CIRCULAR) return padded + side.input;
+    if (mode == REPLICATE) return source(mode, side, padded + 1) == input ? padded + 1 : side.output;
+    if (mode != REFLECT) return side.output;
+    const int period = max(2 * (side.input - 1), 1);
+    const int apart = modulo(padded - side.lo, period) == input ? period - 2 * input : 2 * input;
+    return padded + (apart > 0 ? apart : period);
+}
+
+}  // namespace ops
+
+extern "C" __global__ void __launch_bounds__(256)
+    pad(const float* input, float* output, ops::Window window, int mode, long long len) {
     const long long i = ops::first();
     if (i >= len) return;
-    const float gradient = scale * grad[i] + decay * weights[i];
-    velocity[i] = momentum * velocity[i] + gradient;
-    weights[i] -= rate * (nesterov ? gradient + momentum * velocity[i] : velocity[i]);
+    const ops::Side *a = &window.side[0], *b = &window.side[1], *c = &window.side[2];
+    const long long outputs = points(window, true), map_number = i / outputs;
+    const int rest = int(i - map_number * outputs), row = rest / c->output;
+    const int z = ops::source(mode, *a, row / b->output), y = ops::source(mode, *b, row % b->output),
+              x = ops::source(mode, *c, rest % c->output);
+    const float* map = input + map_number * points(window, false);
+    output[i] = z < 0 || y < 0 || x < 0 ? 0.f : map[((long long)(z)*b->input + y) * c->input + x];
+}
+
+/// A thread gathers the gradient of one input from the points that repeat it, in their order.
+extern "C" __global__ void __launch_bounds__(256)
+    pad_backward(const float* grad_output, float* grad_input, ops::Window window, int mode, long long len) {
+    const long long i = ops::first();
+    if (i >= len) return;
+    const ops::Side *a = &window.side[0], *b = &window.side[1], *c = &window.side[2];
+    const long long inputs = points(window, false), map_number = i / inputs;
+    const int point = int(i - map_number * inputs), row = point / c->input;
+    const int z = row / b->input, y = row % b->input, x = point % c->input;
+    const float* grad = grad_output + map_number * points(window, true);
+    float sum = 0.f;
+#pragma unroll 1
+    for (int d = ops::first_repeat(mode, *a, z); d < a->output; d = ops::next_repeat(mode, *a, z, d))
+#pragma unroll 1
+        for (int h = ops::first_repeat(mode, *b, y); h < b->output; h = ops::next_repeat(mode, *b, y, h))
+#pragma unroll 1
+            for (int w = ops::first_repeat(mode, *c, x); w < c->output; w = ops::next_repeat(mode, *c, x, w))
+                sum += grad[((long long)(d)*b->output + h) * c->output + w];
+    grad_input[i] = sum;
 }

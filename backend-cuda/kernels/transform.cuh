@@ -172,12 +172,20 @@ __device__ __forceinline__ void gather(float2* data, const float* tensor, const 
     __syncthreads();
 }
 
+/// Which of the elements that several threads divide among them are this thread's: `begin` and every `step` after it.
+struct Share {
+    int begin, step;
+};
+
+/// Its share of what a block does by itself.
+__device__ __forceinline__ Share of_block() { return {int(threadIdx.x), THREADS}; }
+
 /// Writes the maps' elements of a tensor from the volumes, with the epilogue of their plane's channel.
 __device__ __forceinline__ void scatter(const float2* data, float* tensor, const BlockMaps& block, const Maps& maps,
-                                        const Transform& t, const float* bias, int relu) {
+                                        const Transform& t, const float* bias, int relu, Share share) {
     const long long points = (long long)(maps.shape[0]) * maps.shape[1] * maps.shape[2];
     const int count = t.pairs * t.side[0].held.value * t.side[1].held.value * t.side[2].held.value;
-    for (int i = threadIdx.x; i < count; i += THREADS) {
+    for (int i = share.begin; i < count; i += share.step) {
         const int row = i / t.side[2].held, plane = row / t.side[1].held, pair = plane / t.side[0].held;
         const int at[3] = {t.side[0].begin + plane - pair * t.side[0].held.value,
                            t.side[1].begin + row - plane * t.side[1].held.value,
@@ -212,6 +220,41 @@ __device__ __forceinline__ Frequency frequency(int number, const Transform& t, c
                        third[mirrored(c, n)];
     // Along the last axis 0 and the middle are mirrors of themselves: their mirrors are kept too.
     return {at, mirror, c == 0 || 2 * c == n};
+}
+
+/// Frequencies of a map that are kept.
+__device__ __forceinline__ int frequencies(const Transform& t) {
+    return t.side[0].length * t.rows.value * t.half.value;
+}
+
+/// The spectra of the maps from `first` on, from the transforms of so many pairs of them.
+__device__ __forceinline__ void separate(const float2* data, float2* spectra, long long first, long long count,
+                                         int pairs, const Transform& t, const int* tables, Share share) {
+    const int all = frequencies(t) * pairs;
+    for (int i = share.begin; i < all; i += share.step) {
+        const int number = i / pairs, pair = i % pairs;
+        const Frequency f = frequency(number, t, tables);
+        const float2 z = data[pair * t.volume + f.at], mirror = conj(data[pair * t.volume + f.mirror]);
+        float2* out = spectra + number * count + first + 2 * pair;
+        if (first + 2 * pair < count) out[0] = 0.5f * (z + mirror);
+        if (first + 2 * pair + 1 < count) out[1] = 0.5f * quarter<false>(z - mirror);
+    }
+}
+
+/// The transforms of so many pairs of maps from their spectra: the reverse of `separate`.
+__device__ __forceinline__ void join(float2* data, const float2* spectra, long long first, long long count, int pairs,
+                                     const Transform& t, const int* tables, Share share) {
+    const int all = frequencies(t) * pairs;
+    for (int i = share.begin; i < all; i += share.step) {
+        const int number = i / pairs, pair = i % pairs;
+        const Frequency f = frequency(number, t, tables);
+        const float2* in = spectra + number * count + first + 2 * pair;
+        const float2 zero = make_float2(0.f, 0.f);
+        const float2 a = first + 2 * pair < count ? in[0] : zero;
+        const float2 b = first + 2 * pair + 1 < count ? in[1] : zero;
+        data[pair * t.volume + f.at] = a + quarter<true>(b);
+        if (!f.own) data[pair * t.volume + f.mirror] = conj(a) + quarter<true>(conj(b));
+    }
 }
 
 }  // namespace fourier

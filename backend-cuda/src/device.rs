@@ -22,8 +22,12 @@ pub(crate) enum Module {
     Direct,
     Im2col,
     Fourier,
+    Fused,
+    Passes,
     Product,
+    Winograd,
     Ops,
+    Training,
 }
 
 impl Module {
@@ -32,8 +36,12 @@ impl Module {
             Module::Direct => include_str!("../kernels/ptx/direct.ptx"),
             Module::Im2col => include_str!("../kernels/ptx/im2col.ptx"),
             Module::Fourier => include_str!("../kernels/ptx/fourier.ptx"),
+            Module::Fused => include_str!("../kernels/ptx/fused.ptx"),
+            Module::Passes => include_str!("../kernels/ptx/passes.ptx"),
             Module::Product => include_str!("../kernels/ptx/product.ptx"),
+            Module::Winograd => include_str!("../kernels/ptx/winograd.ptx"),
             Module::Ops => include_str!("../kernels/ptx/ops.ptx"),
+            Module::Training => include_str!("../kernels/ptx/training.ptx"),
         }
     }
 }

@@ -43,6 +43,8 @@ struct Blocking {
     threads: u32,
     channels: usize,
     blocks: u64,
+    /// Of all blocks, those of channels, positions and kernel points that fill the last ones included.
+    multiply_adds: f64,
 }
 
 impl Blocking {
@@ -63,28 +65,30 @@ impl Blocking {
             (Pass::BackwardWeights, true, _) => ("direct_backward_weights", 256, 8, 4),
         };
         let channel_blocks = channels.div_ceil(channels_at_once) as u64 * problem.groups() as u64;
-        let blocks = match pass {
+        let taps = problem.points(Role::Weight);
+        let points = |role| problem.batch() as u64 * problem.points(role) as u64;
+        let (blocks_of_channels, depth) = match pass {
             Pass::BackwardWeights => {
-                let taps = problem.points(Role::Weight).div_ceil(positions) as u64;
-                channel_blocks.saturating_mul(problem.group_in() as u64).saturating_mul(taps)
+                let blocks = problem.group_in() as u64 * taps.div_ceil(positions) as u64;
+                (blocks, points(Role::Output) as f64)
             }
             _ => {
-                let points = problem.batch() as u64 * problem.points(pass.roles()[2]) as u64;
-                channel_blocks.saturating_mul(points.div_ceil(positions as u64))
+                let sources = if pass == Pass::Forward { problem.group_in() } else { problem.group_out() };
+                let blocks = points(pass.roles()[2]).div_ceil(positions as u64);
+                (blocks, sources as f64 * taps as f64)
             }
         };
-        Blocking { kernel, threads, channels: channels_at_once, blocks }
+        let blocks = channel_blocks.saturating_mul(blocks_of_channels);
+        let multiply_adds = blocks as f64 * (positions * channels_at_once) as f64 * depth;
+        Blocking { kernel, threads, channels: channels_at_once, blocks, multiply_adds }
     }
 
-    /// Operations with channels rounded up to those at once; in backward-input the kernel points that no output
-    /// meets are counted, since a warp waits for those of its threads that meet one. Each value gathered is a
-    /// move. Bytes are the operands, the gathered one once for each block of channels.
+    /// Operations of whole blocks: what meets padding, and in backward-input the kernel points that no output meets, are
+    /// computed as zeros. Each value gathered is a move. Bytes are the operands, the gathered one once for each block
+    /// of channels.
     fn cost(&self, machine: &Machine, problem: &ConvProblem, pass: Pass) -> Cost {
         let target = if pass == Pass::BackwardInput { problem.group_in() } else { problem.group_out() };
-        let rounded = target.next_multiple_of(self.channels) as f64 / target as f64;
-        let stride: usize = problem.volume().iter().map(|axis| axis.stride.min(axis.input)).product();
-        let met = if pass == Pass::BackwardInput { stride as f64 } else { 1.0 };
-        let product_flops = 2.0 * problem.multiply_adds() * rounded * met;
+        let product_flops = 2.0 * self.multiply_adds;
         let channel_blocks = target.div_ceil(self.channels) as f64;
         let tensors = pass.roles().map(|role| 4.0 * problem.len(role) as f64);
         let bytes = tensors[0] * channel_blocks + tensors[1] + tensors[2];

@@ -44,3 +44,16 @@ pub fn pretend(driver: i32, devices: i32) {
     load();
     raw::emulated::set_machine(driver, devices);
 }
+
+/// Bytes that this thread has copied from the device since it last asked.
+pub fn downloaded() -> u64 {
+    load();
+    raw::emulated::count(b"emulate_downloaded\0")
+}
+
+/// Operations on real numbers, a fused multiply-add being two, that this thread's launches did in products and
+/// transforms since it last asked.
+pub fn operations() -> u64 {
+    load();
+    raw::emulated::count(b"emulate_operations\0")
+}

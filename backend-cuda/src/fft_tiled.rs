@@ -47,15 +47,19 @@ fn plan(
     problem: &ConvProblem,
     pass: Pass,
 ) -> std::result::Result<(Plan, Cost), Unsupported> {
-    let long = problem.volume().iter().filter(|axis| axis.padded() > 1).count() == 1;
-    let lengths: &[usize] = if long { &LONG_TILES } else { &TILES };
     let seconds = |cost: &Cost| machine.model.seconds("fft-tiled", pass, cost, machine.threads);
-    let tilings =
-        lengths.iter().filter_map(|n| Tiling::tiled(problem, pass, *n, |_, least| good_length(least)));
-    let plans = tilings.filter_map(|tiling| Plan::new(problem, pass, tiling, machine, false).ok());
+    let plans =
+        tilings(problem, pass).filter_map(|tiling| Plan::new(problem, pass, tiling, machine, false).ok());
     let priced = plans.map(|plan| (plan.cost(), plan));
     let best = priced.min_by(|(a, _), (b, _)| seconds(a).total_cmp(&seconds(b)));
     let whole =
         || Unsupported::Geometry("no tile is longer than the kernel and shorter than the image".into());
     best.map(|(cost, plan)| (plan, cost)).ok_or_else(whole)
+}
+
+/// The problem cut by every tile length that suits its axes.
+pub(crate) fn tilings(problem: &ConvProblem, pass: Pass) -> impl Iterator<Item = Tiling> {
+    let long = problem.volume().iter().filter(|axis| axis.padded() > 1).count() == 1;
+    let lengths: &[usize] = if long { &LONG_TILES } else { &TILES };
+    lengths.iter().filter_map(move |n| Tiling::tiled(problem, pass, *n, |_, least| good_length(least)))
 }

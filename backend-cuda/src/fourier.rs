@@ -1,7 +1,7 @@
 //! The FFT pipeline that `fft` and `fft-tiled` share: transform, multiply at every frequency, invert.
 
+mod passes;
 mod plan;
-mod product;
 mod transform;
 
 use std::ops::Range;
@@ -12,17 +12,18 @@ use conv_core::spectra::SpectrumKey;
 use conv_core::{ConvKernel, ConvProblem, Operands, Pass, Result, Role, Scratch};
 
 use crate::buffer::Table;
-use crate::device::Module;
+use crate::device::{Device, Module, failed};
 use crate::operands::Pointers;
-use crate::raw::{Function, Launch, Span};
+use crate::product::{self, Product};
+use crate::raw::{Argument, Function, Launch, Span};
 use crate::{Buffer, Cuda};
-pub(crate) use plan::Plan;
-pub(crate) use product::Product;
-use transform::Tables;
-pub(crate) use transform::{Maps, Transform};
+pub(crate) use passes::Lines;
+use passes::Memory;
+pub(crate) use plan::{Plan, no_room};
+pub(crate) use transform::{Maps, Tables, Transform, volume};
 
 /// Threads of a block of every kernel here.
-const THREADS: u32 = 256;
+pub(crate) const THREADS: u32 = 256;
 
 /// Whether the indices along axes, of tiles and of the maps of a unit fit 32 bits; those of tensors are wider.
 fn is_narrow(problem: &ConvProblem, tiling: &Tiling) -> bool {
@@ -34,11 +35,35 @@ fn is_narrow(problem: &ConvProblem, tiling: &Tiling) -> bool {
     far.chain(maps).chain([units]).all(|count| count < 1 << 30)
 }
 
+/// The kernels of transforms.
+enum Transformer {
+    /// Pairs of maps in the shared memory of blocks.
+    Blocks { forward: Function, inverse: Function },
+    /// In passes through device memory.
+    Memory(Box<Memory>),
+}
+
+impl Transformer {
+    fn new(device: &Device, plan: &Plan) -> Result<Self> {
+        if let Some(passes) = &plan.passes {
+            return Ok(Transformer::Memory(Box::new(Memory::new(device, passes.clone())?)));
+        }
+        let transform = |name| {
+            let function = device.function(Module::Fourier, name)?;
+            function.allow_shared(plan.shared()).map_err(|error| failed("shared memory", &error))?;
+            Ok::<_, conv_core::Error>(function)
+        };
+        Ok(Transformer::Blocks {
+            forward: transform("fourier_forward")?,
+            inverse: transform("fourier_inverse")?,
+        })
+    }
+}
+
 /// A pass of a problem by transforms.
 pub(crate) struct FourierKernel {
     plan: Plan,
-    forward: Function,
-    inverse: Function,
+    transformer: Transformer,
     /// Of whole groups, and of the last.
     products: [(Product, Function); 2],
     transforms: [(Role, Transform); 3],
@@ -52,27 +77,18 @@ impl FourierKernel {
     /// # Errors
     /// As [`conv_core::Backend::alloc`], and [`conv_core::Error::Device`] where the driver refuses.
     pub(crate) fn new(backend: &Cuda, plan: Plan) -> Result<Self> {
-        use conv_core::Backend;
         let device = backend.device();
-        let transform = |name| {
-            let function = device.function(Module::Fourier, name)?;
-            let allowed = function.allow_shared(plan.shared());
-            allowed.map_err(|error| crate::device::failed("shared memory", &error))?;
-            Ok::<_, conv_core::Error>(function)
-        };
-        let (forward, inverse) = (transform("fourier_forward")?, transform("fourier_inverse")?);
+        let transformer = Transformer::new(device, &plan)?;
         let product = |units| {
-            let product = Product::new(&plan, units);
+            let product = plan.product(units);
             Ok::<_, conv_core::Error>((product, device.function(Module::Product, product.kernel().0)?))
         };
         let last = plan.units() - (plan.units() - 1) / plan.group * plan.group;
         let products = [product(plan.group)?, product(last)?];
         let mut tables = Tables::default();
         let transforms = plan.pass.roles().map(|role| (role, Transform::new(&plan, role, &mut tables)));
-        let integers = Table::new(device, &tables.integers)?;
-        let mut factors = backend.alloc(tables.factors.len())?;
-        backend.upload(&tables.factors, &mut factors)?;
-        Ok(FourierKernel { plan, forward, inverse, products, transforms, integers, factors })
+        let (integers, factors) = tables.upload(backend)?;
+        Ok(FourierKernel { plan, transformer, products, transforms, integers, factors })
     }
 
     fn key(&self, role: Role) -> SpectrumKey {
@@ -101,7 +117,9 @@ impl ConvKernel<Cuda> for FourierKernel {
             at += self.plan.spectra_len(role);
             workspace.part(begin..at)
         });
-        let mut run = Run { kernel: self, backend, pointers, lhs, rhs, out, spectra: scratch.spectra };
+        let volumes = workspace.part(at..self.workspace_len());
+        let mut run =
+            Run { kernel: self, backend, pointers, lhs, rhs, out, volumes, spectra: scratch.spectra };
         match pass {
             Pass::BackwardWeights => run.backward_weights(),
             Pass::Forward | Pass::BackwardInput => run.per_unit(),
@@ -117,6 +135,7 @@ struct Run<'a> {
     lhs: Span,
     rhs: Span,
     out: Span,
+    volumes: Span,
     spectra: &'a mut conv_core::Spectra<Cuda>,
 }
 
@@ -157,9 +176,17 @@ impl Run<'_> {
         };
         let _phase = tracing::trace_span!(target: "phase", "transform").entered();
         let (transform, maps) = (kernel.transform_of(role), kernel.plan.maps(role, units));
-        let (integers, factors) = (kernel.integers.span(device), kernel.factors.span(device));
-        let launch = kernel.launch(role, units);
-        device.launch(&kernel.forward, launch, &[&tensor, &target, &integers, &factors, transform, &maps])?;
+        let tables = self.tables();
+        match &kernel.transformer {
+            Transformer::Memory(memory) => {
+                memory.transform(device, [tensor, target], tables, transform, &maps)?;
+            }
+            Transformer::Blocks { forward, .. } => {
+                let passes::Tables { integers, factors, .. } = tables;
+                let launch = kernel.launch(role, units);
+                device.launch(forward, launch, &[&tensor, &target, &integers, &factors, transform, &maps])?;
+            }
+        }
         Ok(target)
     }
 
@@ -168,13 +195,25 @@ impl Run<'_> {
         let _phase = tracing::trace_span!(target: "phase", "inverse").entered();
         let (kernel, device) = (self.kernel, self.backend.device());
         let (transform, maps) = (kernel.transform_of(role), kernel.plan.maps(role, units));
-        let (integers, factors) = (kernel.integers.span(device), kernel.factors.span(device));
         let Pointers { out, bias, relu, .. } = self.pointers;
-        let launch = kernel.launch(role, units);
-        let spectra = self.out;
-        let arguments: [&dyn crate::raw::Argument; 8] =
-            [&spectra, &out, &integers, &factors, &bias, &relu, transform, &maps];
-        device.launch(&kernel.inverse, launch, &arguments)
+        match &kernel.transformer {
+            Transformer::Memory(memory) => {
+                memory.invert(device, [self.out, out, bias], relu, self.tables(), transform, &maps)
+            }
+            Transformer::Blocks { inverse, .. } => {
+                let passes::Tables { integers, factors, .. } = self.tables();
+                let (launch, spectra) = (kernel.launch(role, units), self.out);
+                let arguments: [&dyn Argument; 8] =
+                    [&spectra, &out, &integers, &factors, &bias, &relu, transform, &maps];
+                device.launch(inverse, launch, &arguments)
+            }
+        }
+    }
+
+    fn tables(&self) -> passes::Tables {
+        let (kernel, device) = (self.kernel, self.backend.device());
+        let (integers, factors) = (kernel.integers.span(device), kernel.factors.span(device));
+        passes::Tables { integers, factors, volumes: self.volumes }
     }
 
     /// The products at all frequencies; rows come from `left`.
@@ -182,7 +221,7 @@ impl Run<'_> {
         let _phase = tracing::trace_span!(target: "phase", "product").entered();
         let whole = units.len() == self.kernel.plan.group;
         let (product, function) = &self.kernel.products[usize::from(!whole)];
-        let launch = Launch { blocks: product.blocks(), threads: THREADS, shared: 0 };
+        let launch = Launch { blocks: product.blocks(), threads: product::THREADS, shared: 0 };
         let product = product.adding(add);
         self.backend.device().launch(function, launch, &[&left, &right, &self.out, &product])
     }

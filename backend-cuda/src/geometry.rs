@@ -35,6 +35,11 @@ pub(crate) struct Divisor<I> {
     shift: u32,
 }
 
+impl Divisor<i32> {
+    /// For division by 1.
+    pub(crate) const ONE: Self = Divisor { value: 1, magic: 1, shift: 0 };
+}
+
 impl<I: Index> Divisor<I> {
     /// For division by `value`, at least 1.
     pub(crate) fn new(value: usize) -> Self {
@@ -42,6 +47,11 @@ impl<I: Index> Divisor<I> {
         let (power, divisor) = (1u128 << shift, value as u128);
         let magic = ((power - divisor) << 32) / divisor + 1;
         Divisor { value: I::of(value), magic: magic as u32, shift }
+    }
+
+    /// What is divided by.
+    pub(crate) fn value(&self) -> I {
+        self.value
     }
 }
 

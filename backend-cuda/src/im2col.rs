@@ -46,7 +46,8 @@ impl ConvAlgorithm<Cuda> for Im2col {
         use conv_core::Backend;
         let plan = Plan::new(backend.machine(), problem, pass);
         let function = |name| backend.device().function(Module::Im2col, name);
-        let (product, sum) = (function(plan.kernel())?, function("im2col_sum")?);
+        let sum = backend.device().function(Module::Product, "product_sum_parts")?;
+        let product = function(plan.kernel())?;
         let matrices = match is_narrow(problem) {
             true => Sizes::Narrow(plan.matrices()),
             false => Sizes::Wide(plan.matrices()),
@@ -157,7 +158,10 @@ impl Plan {
         let groups = self.problem.groups() as f64;
         let rows = self.rows.next_multiple_of(self.tile) as f64;
         let columns = self.columns.next_multiple_of(COLUMNS) as f64;
-        let product_flops = 2.0 * groups * rows * columns * self.depth as f64;
+        // Every part brings its depth in whole steps.
+        let (parts, last) = (self.depth / self.part_depth, self.depth % self.part_depth);
+        let steps = parts * self.part_depth.div_ceil(DEPTH) + last.div_ceil(DEPTH);
+        let product_flops = 2.0 * groups * rows * columns * (steps * DEPTH) as f64;
         let moves = product_flops / 2.0 / self.tile as f64;
         let tensors: usize = self.pass.roles().iter().map(|role| self.problem.len(*role)).sum();
         let workspace = self.workspace_len() * size_of::<f32>();

@@ -1,4 +1,4 @@
-//! Convolution engines on NVIDIA GPUs: direct, im2col and FFT, as PTX kernels through cudarc.
+//! Convolution engines on NVIDIA GPUs: direct, im2col, FFT and Winograd, as PTX kernels through cudarc.
 //!
 //! [`Cuda`] is the [`Backend`]. It builds and runs without a CUDA toolkit: the driver library is looked for when
 //! [`Cuda::open`] is called, and what is missing is said in one line. All work of a [`Cuda`] goes through one stream
@@ -13,6 +13,7 @@ mod direct;
 #[cfg(feature = "emulate")]
 pub mod emulate;
 mod fft;
+mod fft_fused;
 mod fft_tiled;
 mod fourier;
 mod geometry;
@@ -22,10 +23,13 @@ mod machine;
 mod nccl;
 mod operands;
 mod ops;
+mod product;
 mod raw;
+mod winograd;
 
 pub use buffer::Buffer;
 pub use device::Device;
+pub use machine::{machine_names, machine_of};
 
 use std::sync::{Mutex, PoisonError};
 
@@ -38,8 +42,19 @@ use device::failed;
 use raw::Staging;
 
 /// Every algorithm, one line each.
-static ALGORITHMS: &[&dyn ConvAlgorithm<Cuda>] =
-    &[&direct::Direct, &im2col::Im2col, &fft::Fft, &fft_tiled::FftTiled];
+static ALGORITHMS: &[&dyn ConvAlgorithm<Cuda>] = &[
+    &direct::Direct,
+    &im2col::Im2col,
+    &winograd::Winograd,
+    &fft::Fft,
+    &fft_tiled::FftTiled,
+    &fft_fused::FftFused,
+];
+
+/// Every algorithm of this backend, which estimate without a device.
+pub fn algorithms() -> &'static [&'static dyn ConvAlgorithm<Cuda>] {
+    ALGORITHMS
+}
 
 /// A GPU with its engines.
 #[derive(Debug)]

@@ -105,6 +105,13 @@ pub(crate) mod emulated {
         unsafe { library().get::<extern "C" fn(i32)>(b"emulate_order\0").expect("it is there")(order) }
     }
 
+    /// What the driver has counted for this thread since it was last asked: `emulate_downloaded` or
+    /// `emulate_operations`, with a zero byte behind the name.
+    pub(crate) fn count(name: &[u8]) -> u64 {
+        // SAFETY: both functions have this type in emulate/driver.cpp.
+        unsafe { library().get::<extern "C" fn() -> u64>(name).expect("it is there")() }
+    }
+
     /// Sets the driver's version and its number of devices.
     pub(crate) fn set_machine(version: i32, devices: i32) {
         // SAFETY: the function has this type in emulate/driver.cpp.

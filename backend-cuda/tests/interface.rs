@@ -72,8 +72,8 @@ fn refusals_say_why(cuda: &Cuda) {
         let algorithm = find(cuda.algorithms(), name).unwrap();
         algorithm.estimate(cuda.machine(), &line.parse().unwrap(), Pass::Forward).unwrap_err().to_string()
     };
-    let large = reason("fft", "n1 c1 o1 i400x400 k3x3");
-    assert_eq!(large, "a transform of 1x400x400 points does not fit a block's shared memory");
+    let large = reason("fft", "n1 c1 o1 i4000x4000x4000 k3x3x3");
+    assert_eq!(large, "a transform of 4000x4000x4000 points has no room");
     assert!(reason("fft-tiled", "n1 c1 o1 i9x9 k9x9").starts_with("no tile is longer than the kernel"));
     assert!(reason("fft", "n1 c1 o1 i2 k2 p2:1 d4").contains("every sum is empty"));
     let enormous: ConvProblem = "n1 c1 o1 i1000000000000 k1".parse().unwrap();

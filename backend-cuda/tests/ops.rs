@@ -2,35 +2,11 @@
 
 mod common;
 
-use backend_cuda::{Buffer, Cuda};
+use backend_cuda::Cuda;
+use common::{close, down, garbage, up};
 use conv_core::ops::{CrossEntropy, PoolKind, Sgd};
 use conv_core::testing::values;
 use conv_core::{Backend, ConvProblem, Ops, Role, host};
-
-fn up(cuda: &Cuda, values: &[f32]) -> Buffer {
-    let mut buffer = cuda.alloc(values.len()).unwrap();
-    cuda.upload(values, &mut buffer).unwrap();
-    buffer
-}
-
-/// Memory that holds NaN.
-fn garbage(cuda: &Cuda, len: usize) -> Buffer {
-    up(cuda, &vec![f32::NAN; len])
-}
-
-fn down(cuda: &Cuda, buffer: &Buffer) -> Vec<f32> {
-    let mut values = vec![0.0; buffer.len()];
-    cuda.download(buffer, &mut values).unwrap();
-    values
-}
-
-fn close(found: &[f32], expected: &[f32], what: &str) {
-    assert_eq!(found.len(), expected.len());
-    for (index, (f, e)) in found.iter().zip(expected).enumerate() {
-        let same = f == e || (f.is_nan() && e.is_nan()) || (f - e).abs() <= 1e-5 * (1.0 + e.abs());
-        assert!(same, "{what} at {index}: {f}, expected {e}");
-    }
-}
 
 fn relu(cuda: &Cuda) {
     let mut x = values(700, 1);
@@ -52,6 +28,7 @@ fn pool(cuda: &Cuda) {
     for line in [
         "n2 c3 o3 i8x9 k2x2 s2 g3",
         "n1 c2 o2 i7x6 k3x3 s2x1 p1 g2",
+        "n3 c5 o5 i7x9 k7x9 g5",
         "n1 c2 o2 i4x5x6 k2x3x2 s1x2x2 d2x1x1 g2",
     ] {
         let problem: ConvProblem = line.parse().unwrap();

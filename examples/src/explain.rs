@@ -2,9 +2,9 @@
 
 use std::io::Write;
 
-use backend_cpu::machine_of;
+use backend_cpu::Cpu;
 use conv_core::choose::{choose_step, rank};
-use conv_core::{ConvProblem, Machine, Ops, Pass, Policy};
+use conv_core::{Backend, ConvAlgorithm, ConvProblem, Machine, Ops, Pass, Policy};
 
 use crate::failure::expected;
 use crate::{Common, Failure, Program};
@@ -33,34 +33,96 @@ impl Program for Explain {
     }
 
     fn run<B: Ops>(self, backend: B, out: &mut (dyn Write + Send)) -> Result<(), Failure> {
-        let (policy, limits) = (self.common.policy(), self.common.limits());
-        let mut engine = self.common.engine(backend)?;
-        let machine = self.machine(engine.backend().machine())?;
         let problem: ConvProblem = self.line.parse().map_err(conv_core::Error::Parse)?;
-        let algorithms = engine.backend().algorithms();
-        writeln!(out, "machine {}, {} threads", machine.name, machine.threads)?;
-        writeln!(out, "table: {}", machine.describe_table())?;
-        let mut how = "measured";
-        for pass in Pass::ALL {
-            let ranking = rank(algorithms, &machine, &problem, pass, limits);
-            write!(out, "\n{ranking}")?;
-            let pick = ranking.choose(&policy)?.algorithm;
-            if policy == Policy::Measured {
-                let times = engine.measure(&problem, pass)?;
-                writeln!(out, "{}", measured(pick, &times))?;
-                how = if times.is_empty() { "measured and predicted" } else { how };
+        match (&self.machine, self.common.policy()) {
+            (Some(name), Policy::Measured) => {
+                let wanted = "none with --algorithm measured, which times this machine";
+                Err(expected("--machine", wanted, conv_core::shorten(name)))
+            }
+            (Some(name), _) => self.predict_elsewhere(name, &problem, out),
+            (None, Policy::Measured) => self.measure(backend, &problem, out),
+            (None, _) => {
+                let engine = self.common.engine(backend)?;
+                let backend = engine.backend();
+                self.predict(backend.algorithms(), backend.machine(), &problem, out)
             }
         }
-        if policy == Policy::Measured {
-            let step = engine.plan_step(&problem, &Pass::ALL, &policy)?;
-            let picks = Pass::ALL.iter().filter_map(|pass| step.planned(*pass));
-            let picks = picks.map(|planned| (planned.pass(), planned.algorithm()));
-            return write_step(out, picks, step.shared(), how, step.seconds());
+    }
+}
+
+impl Explain {
+    /// The ranking for the machine of this name, by the algorithms of the backend that it is for.
+    fn predict_elsewhere(
+        &self,
+        name: &str,
+        problem: &ConvProblem,
+        out: &mut dyn Write,
+    ) -> Result<(), Failure> {
+        if let Ok(machine) = backend_cuda::machine_of(name) {
+            return self.predict(backend_cuda::algorithms(), &machine, problem, out);
         }
-        let step = choose_step(algorithms, &machine, &problem, &Pass::ALL, &policy, limits)?;
+        let machine = backend_cpu::machine_of(name).map_err(|error| match error {
+            conv_core::Error::Argument { what, expected, found } => {
+                let expected = format!("{expected}, {}", backend_cuda::machine_names().join(", "));
+                conv_core::Error::Argument { what, expected, found }
+            }
+            other => other,
+        })?;
+        self.predict(Cpu::new().algorithms(), &machine, problem, out)
+    }
+
+    fn predict<B: Backend>(
+        &self,
+        algorithms: &[&'static dyn ConvAlgorithm<B>],
+        machine: &Machine,
+        problem: &ConvProblem,
+        out: &mut dyn Write,
+    ) -> Result<(), Failure> {
+        let (policy, limits) = (self.common.policy(), self.common.limits());
+        let machine = self.with_threads(machine);
+        write_machine(out, &machine)?;
+        for pass in Pass::ALL {
+            let ranking = rank(algorithms, &machine, problem, pass, limits);
+            write!(out, "\n{ranking}")?;
+            ranking.choose(&policy)?;
+        }
+        let step = choose_step(algorithms, &machine, problem, &Pass::ALL, &policy, limits)?;
         let picks = Pass::ALL.into_iter().zip(step.algorithms);
         write_step(out, picks, step.shared.len(), "predicted", step.seconds)
     }
+
+    /// The ranking for this machine, and what the likely algorithms take on it.
+    fn measure<B: Ops>(&self, backend: B, problem: &ConvProblem, out: &mut dyn Write) -> Result<(), Failure> {
+        let (policy, limits) = (self.common.policy(), self.common.limits());
+        let mut engine = self.common.engine(backend)?;
+        let machine = self.with_threads(engine.backend().machine());
+        write_machine(out, &machine)?;
+        let mut how = "measured";
+        for pass in Pass::ALL {
+            let ranking = rank(engine.backend().algorithms(), &machine, problem, pass, limits);
+            write!(out, "\n{ranking}")?;
+            let pick = ranking.choose(&policy)?.algorithm;
+            let times = engine.measure(problem, pass)?;
+            writeln!(out, "{}", measured(pick, &times))?;
+            how = if times.is_empty() { "measured and predicted" } else { how };
+        }
+        let step = engine.plan_step(problem, &Pass::ALL, &policy)?;
+        let picks = Pass::ALL.iter().filter_map(|pass| step.planned(*pass));
+        let picks = picks.map(|planned| (planned.pass(), planned.algorithm()));
+        write_step(out, picks, step.shared(), how, step.seconds())
+    }
+
+    /// The machine with the threads asked for.
+    fn with_threads(&self, machine: &Machine) -> Machine {
+        let threads = self.common.threads.map_or(machine.threads, usize::from);
+        Machine { threads, ..machine.clone() }
+    }
+}
+
+fn write_machine(out: &mut dyn Write, machine: &Machine) -> Result<(), Failure> {
+    writeln!(out, "machine {}, {} threads", machine.name, machine.threads)?;
+    writeln!(out, "table: {}", machine.describe_table())?;
+    Ok(())
 }
 
 /// The fastest measured, and what the others took.
@@ -87,20 +149,4 @@ fn write_step(
     writeln!(out, "\nstep of all three passes: {picks}")?;
     writeln!(out, "  {shared} transforms shared, {how} {:.3} ms", seconds * 1e3)?;
     Ok(())
-}
-
-impl Explain {
-    /// The machine asked for, with the threads asked for.
-    fn machine(&self, this: &Machine) -> Result<Machine, Failure> {
-        let machine = match &self.machine {
-            Some(name) if self.common.policy() == Policy::Measured => {
-                let wanted = "none with --algorithm measured, which times this machine";
-                return Err(expected("--machine", wanted, conv_core::shorten(name)));
-            }
-            Some(name) => machine_of(name)?,
-            None => this.clone(),
-        };
-        let threads = self.common.threads.map_or(machine.threads, usize::from);
-        Ok(Machine { threads, ..machine })
-    }
 }

@@ -98,3 +98,12 @@ fn a_named_algorithm_explains_refuses_or_lacks_workspace() {
         }
     }
 }
+
+#[test]
+fn a_gpu_is_predicted_for_without_one() {
+    let text = run::<Explain>(&["--machine", "h200", "n8 c32 o32 i56x56 k3x3 p1"]).unwrap();
+    assert!(text.starts_with("machine h200, 132 threads\n"), "{text}");
+    for algorithm in backend_cuda::algorithms() {
+        assert!(text.contains(algorithm.name()), "{} in {text}", algorithm.name());
+    }
+}

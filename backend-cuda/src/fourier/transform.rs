@@ -2,19 +2,22 @@
 
 use std::f64::consts::TAU;
 
-use conv_core::Role;
 use conv_core::fourier::Tiling;
+use conv_core::{Backend, Result, Role};
 
 use super::plan::Plan;
+use crate::buffer::Table;
 use crate::geometry::Divisor;
+use crate::{Buffer, Cuda};
 
-/// Steps of an axis, and pairs of maps of a block, at most.
+/// Steps of an axis, which no line in shared memory exceeds, and pairs of maps of a block, at most.
 const MOST_STEPS: usize = 10;
 const MOST_PAIRS: usize = 8;
 
+/// Butterflies of `radix` points that are so many points of the line apart.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
-struct Step {
+pub(super) struct Step {
     radix: i32,
     turn: i32,
     apart: Divisor<i32>,
@@ -70,13 +73,12 @@ pub(crate) struct Maps {
 /// Integers and factors that transforms look up, of all tensors of a pass.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tables {
-    pub(crate) integers: Vec<i32>,
+    integers: Vec<i32>,
     /// `exp(-2πi k/n)` for each axis, real and imaginary parts in turn.
-    pub(crate) factors: Vec<f32>,
+    factors: Vec<f32>,
 }
 
-/// Factors of at most 16 whose product is `n`, 2ᵃ3ᵇ5ᶜ7ᵈ: few steps, powers of two first; `None` for another `n`, or
-/// one of too many steps.
+/// Factors of at most 16 whose product is `n`, 2ᵃ3ᵇ5ᶜ7ᵈ: few steps, powers of two first; `None` for another `n`.
 pub(crate) fn radices(n: usize) -> Option<Vec<usize>> {
     let exponent = n.trailing_zeros() as usize;
     let mut radices = vec![16; exponent / 4];
@@ -93,7 +95,31 @@ pub(crate) fn radices(n: usize) -> Option<Vec<usize>> {
             radices.push(prime);
         }
     }
-    (rest == 1 && radices.len() <= MOST_STEPS).then_some(radices)
+    (rest == 1).then_some(radices)
+}
+
+/// Operations of a butterfly of so many points, `Dft` of `kernels/dft.cuh`: sums of complex values are two, products
+/// six, and a fused multiply-add two.
+fn butterfly_flops(radix: usize) -> usize {
+    let half = radix / 2;
+    match radix {
+        2 => 4,
+        4 => 16,
+        8 => 66,
+        16 => 182,
+        _ => 8 * half * half + 10 * half,
+    }
+}
+
+/// Operations of a line of `n` points, good ones: butterflies and the twiddle factors of every step.
+pub(super) fn flops(n: usize) -> usize {
+    flops_of(&radices(n).unwrap_or_default())
+}
+
+/// Operations of steps of these radices on a line of as many points as they multiply to.
+pub(super) fn flops_of(radices: &[usize]) -> usize {
+    let n: usize = radices.iter().product();
+    radices.iter().map(|radix| n / radix * (butterfly_flops(*radix) + 6 * (radix - 1))).sum()
 }
 
 /// Where each frequency stands when steps of these radices have taken a line apart.
@@ -124,8 +150,9 @@ pub(crate) fn volume(shape: [usize; 3]) -> usize {
 /// Pairs of maps a block transforms: as many as half of a multiprocessor's shared memory holds, so that two blocks
 /// run on it, but at least one; `None` where not even one fits.
 pub(crate) fn pairs(shape: [usize; 3], shared: usize) -> Option<usize> {
-    let bytes = volume(shape) * size_of::<[f32; 2]>();
-    let fit = |share: usize| [MOST_PAIRS, 4, 2, 1].into_iter().find(|pairs| pairs * bytes <= shared / share);
+    let points = shape[0].saturating_mul(shape[1]).saturating_mul(pitch(shape));
+    let bytes = points.saturating_mul(size_of::<[f32; 2]>());
+    let fit = |share: usize| [MOST_PAIRS, 4, 2, 1].into_iter().find(|pairs| bytes <= shared / share / pairs);
     // The kernel has other shared memory besides.
     let shared = shared.saturating_sub(1 << 10);
     fit(2).or(if bytes <= shared { Some(1) } else { None })
@@ -133,10 +160,11 @@ pub(crate) fn pairs(shape: [usize; 3], shared: usize) -> Option<usize> {
 
 impl Transform {
     /// The transform of this tensor; adds what it looks up to `tables`.
-    pub(super) fn new(plan: &Plan, role: Role, tables: &mut Tables) -> Self {
+    pub(crate) fn new(plan: &Plan, role: Role, tables: &mut Tables) -> Self {
         let (tiling, shape) = (&plan.tiling, plan.tiling.shape());
         let [n0, n1, n2] = shape;
-        let (pitch, span) = (pitch(shape), tiling.span(role));
+        let in_block = plan.passes.is_none();
+        let (pitch, span) = (if in_block { pitch(shape) } else { n2 }, tiling.span(role));
         let held = span.clone().map(|span| span.len());
         // Lines along each axis: how many are next to each other, how many such rows, and how far apart all is.
         let lines = [
@@ -175,28 +203,53 @@ impl Transform {
         Transform {
             sides: [0, 1, 2].map(side),
             pairs: plan.pairs as i32,
-            volume: volume(shape) as i32,
+            volume: (n0 * n1 * pitch) as i32,
             pitch: pitch as i32,
             half: Divisor::new(n2 / 2 + 1),
             rows: Divisor::new(n1),
             scale: 1.0 / (n0 * n1 * n2) as f32,
         }
     }
+
+    /// Where an axis' factors begin in their table.
+    pub(super) fn factors(&self, axis: usize) -> usize {
+        self.sides[axis].factors as usize
+    }
+}
+
+impl Step {
+    /// In place of a step that there is not.
+    pub(super) const NONE: Step = Step { radix: 1, turn: 0, apart: Divisor::ONE };
+
+    /// Twiddle factors of neighbouring butterflies are `turn` entries of the table apart.
+    pub(super) fn new(radix: usize, turn: usize, apart: usize) -> Self {
+        Step { radix: radix as i32, turn: turn as i32, apart: Divisor::new(apart) }
+    }
 }
 
 fn steps(radices: &[usize]) -> [Step; MOST_STEPS] {
     let n: usize = radices.iter().product();
     let mut length = n;
-    let mut steps = [Step { radix: 1, turn: 0, apart: Divisor::new(1) }; MOST_STEPS];
+    let mut steps = [Step::NONE; MOST_STEPS];
     for (step, radix) in steps.iter_mut().zip(radices) {
         let apart = length / radix;
-        *step = Step { radix: *radix as i32, turn: (n / length) as i32, apart: Divisor::new(apart) };
+        *step = Step::new(*radix, n / length, apart);
         length = apart;
     }
     steps
 }
 
 impl Tables {
+    /// As kernels read them.
+    ///
+    /// # Errors
+    /// As [`Backend::alloc`].
+    pub(crate) fn upload(&self, backend: &Cuda) -> Result<(Table, Buffer)> {
+        let mut factors = backend.alloc(self.factors.len())?;
+        backend.upload(&self.factors, &mut factors)?;
+        Ok((Table::new(backend.device(), &self.integers)?, factors))
+    }
+
     fn add(&mut self, values: &[i32]) -> i32 {
         let at = self.integers.len();
         self.integers.extend(values);

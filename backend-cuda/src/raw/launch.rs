@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use cudarc::driver::{CudaFunction, CudaModule, CudaSlice, CudaStream, DevicePtr, DriverError, result, sys};
 
-use crate::fourier::{Maps, Product, Transform};
+use crate::fourier::{Lines, Maps, Transform};
 use crate::geometry::Geometry;
 use crate::im2col::Matrices;
-use crate::ops::Window;
+use crate::ops::{Channels, Moments, Window};
+use crate::product::Product;
+use crate::winograd::{Matrix, Tiles};
 
 /// Values of a buffer, as a kernel sees them: the address of the first.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +62,7 @@ macro_rules! by_value {
     )*};
 }
 by_value!(i32, i64, f32, Geometry<i32>, Geometry<i64>, Matrices<i32>, Matrices<i64>);
-by_value!(Maps, Product, Transform, Window);
+by_value!(Channels, Moments, Lines, Maps, Matrix, Product, Tiles, Transform, Window);
 
 // SAFETY: a kernel takes the address alone, 8 bytes.
 unsafe impl Argument for Span {

@@ -116,9 +116,13 @@ def network(fields, device):
 
 
 def prepare(request, device):
+    tf32 = request["peer"] == "pytorch-tf32"
+    if tf32 and device.type != "cuda":
+        raise ValueError("TF32 is of GPUs")
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = tf32
     if "network" in request:
         return network(request["network"], device)
-    kind = {"pytorch": Problem, "fft-conv-pytorch": FftConv}[request["peer"]]
+    kind = FftConv if request["peer"] == "fft-conv-pytorch" else Problem
     step = kind(request["problem"], device).run(request["pass"])
     if request["peer"] == "fft-conv-pytorch" and request["pass"] != "forward":
         return step

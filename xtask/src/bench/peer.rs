@@ -22,8 +22,10 @@ const ALLOCATORS: [Environment; 2] =
 /// `--peer`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum PeerName {
-    /// PyTorch's own convolutions (oneDNN, cuDNN).
+    /// PyTorch's own convolutions (oneDNN, cuDNN), in f32 throughout.
     Pytorch,
+    /// The same on a GPU with TF32, which rounds factors to 10 bits.
+    PytorchTf32,
     /// The Python package of this name: whole-image FFTs through PyTorch.
     FftConvPytorch,
 }
@@ -32,6 +34,7 @@ impl PeerName {
     pub(crate) fn name(self) -> &'static str {
         match self {
             PeerName::Pytorch => "pytorch",
+            PeerName::PytorchTf32 => "pytorch-tf32",
             PeerName::FftConvPytorch => "fft-conv-pytorch",
         }
     }

@@ -27,7 +27,7 @@ const COLUMNS: [&str; 12] = [
 ];
 
 /// Algorithms that are other libraries.
-const PEERS: [&str; 2] = ["pytorch", "fft-conv-pytorch"];
+const PEERS: [&str; 3] = ["pytorch", "pytorch-tf32", "fft-conv-pytorch"];
 
 /// One CSV and its JSON.
 #[derive(Debug)]
