@@ -3,10 +3,8 @@
 mod common;
 
 use backend_cuda::Cuda;
-use conv_core::algorithm::find;
-use conv_core::reference::Reference;
-use conv_core::testing::{conformance, edge_problems, random_problems, run_once, values};
-use conv_core::{Backend, ConvProblem, Pass};
+use conv_core::ConvProblem;
+use conv_core::testing::{conformance, edge_problems, random_problems};
 
 fn problems(random: usize) -> Vec<ConvProblem> {
     let mut problems: Vec<ConvProblem> = edge_problems().into_iter().map(|named| named.problem).collect();
@@ -26,19 +24,6 @@ fn own_problems() -> impl Iterator<Item = ConvProblem> {
         "n2 c2 o2 i5x6x7 k2x3x2 d2x1x2 p1 g2",
     ];
     lines.into_iter().map(|line| line.parse().expect("a valid line"))
-}
-
-/// One algorithm on a problem too long for all.
-fn check_one(cuda: &Cuda, name: &str, line: &str) {
-    let problem: ConvProblem = line.parse().unwrap();
-    let algorithm = find(cuda.algorithms(), name).unwrap();
-    for pass in Pass::ALL {
-        let [left, right, _] = pass.roles();
-        let (lhs, rhs) = (values(problem.len(left), 1), values(problem.len(right), 2));
-        let found = run_once(cuda, algorithm, &problem, pass, [&lhs, &rhs], None).unwrap();
-        let error = Reference::new(&problem, pass, &lhs, &rhs).unwrap().error(&found);
-        assert!(error <= algorithm.max_error(), "{name} {pass} of {line}: {error:.1e}");
-    }
 }
 
 fn check(cuda: &Cuda, problems: &[ConvProblem]) {
@@ -67,8 +52,27 @@ fn every_algorithm_passes_the_suite_on_a_gpu() {
 
 #[cfg(feature = "emulate")]
 mod emulated {
-    use super::{check, check_one, problems};
+    use backend_cuda::Cuda;
     use backend_cuda::emulate::{Order, open};
+    use conv_core::algorithm::find;
+    use conv_core::reference::Reference;
+    use conv_core::testing::{run_once, values};
+    use conv_core::{Backend, ConvProblem, Pass};
+
+    use super::{check, problems};
+
+    /// One algorithm on a problem too long for all.
+    fn check_one(cuda: &Cuda, name: &str, line: &str) {
+        let problem: ConvProblem = line.parse().unwrap();
+        let algorithm = find(cuda.algorithms(), name).unwrap();
+        for pass in Pass::ALL {
+            let [left, right, _] = pass.roles();
+            let (lhs, rhs) = (values(problem.len(left), 1), values(problem.len(right), 2));
+            let found = run_once(cuda, algorithm, &problem, pass, [&lhs, &rhs], None).unwrap();
+            let error = Reference::new(&problem, pass, &lhs, &rhs).unwrap().error(&found);
+            assert!(error <= algorithm.max_error(), "{name} {pass} of {line}: {error:.1e}");
+        }
+    }
 
     #[test]
     fn every_algorithm_passes_the_suite() {
