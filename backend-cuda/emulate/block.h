@@ -4,6 +4,7 @@
 // kernel whose result depends on it has a barrier missing. What a GPU leaves undefined ends the process here, with
 // the place: barriers or shuffles that not all reach, writes past shared memory.
 #pragma once
+#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -76,6 +77,13 @@ inline constinit thread_local Order order = Order::Ascending;
 inline constinit thread_local const char* kernel_name = "";
 /// Operations done, as kernels count them.
 inline constinit thread_local unsigned long long operations = 0;
+
+inline void count(unsigned long long done) { operations += done; }
+
+inline float multiply_add(float a, float b, float c) {
+    count(2);
+    return std::fma(a, b, c);
+}
 /// Dynamic shared memory, of any launch's size.
 inline constinit thread_local float4* dynamic = nullptr;
 

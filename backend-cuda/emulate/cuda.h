@@ -38,8 +38,8 @@ using std::min;
 #define __ballot_sync(mask, vote) \
     unsigned(emulate::warp_operation(emulate::WarpOp::Ballot, mask, (vote) ? 1 : 0, 0, EMULATE_HERE))
 
-#define OPERATIONS(count) (emulate::operations += (count))
-#define fmaf(a, b, c) (OPERATIONS(2), std::fma(float(a), float(b), float(c)))
+#define OPERATIONS(done) emulate::count(done)
+#define fmaf(a, b, c) emulate::multiply_add(float(a), float(b), float(c))
 
 inline unsigned __umulhi(unsigned a, unsigned b) { return unsigned(uint64_t(a) * b >> 32); }
 template <class T> T __ldg(const T* value) { return *value; }

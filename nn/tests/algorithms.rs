@@ -1,7 +1,7 @@
 //! LeNet on digits through every algorithm of the CPU backend: the same losses, and the same bits again.
 
 use backend_cpu::Cpu;
-use conv_core::{Backend, Engine, Policy};
+use conv_core::{Backend, Engine, Pass, Policy};
 use nn::{Sgd, Trainer, data, models, shuffled};
 
 /// Losses of the first steps at batch 32, with this algorithm in every convolution, whatever the user has
@@ -28,7 +28,12 @@ fn losses(policy: Policy, steps: usize) -> Vec<f64> {
 fn every_algorithm_gives_the_same_losses() {
     let automatic = losses(Policy::Predicted, 20);
     assert!(automatic[19] < automatic[0], "{automatic:?}");
-    for algorithm in Cpu::new().algorithms() {
+    let (cpu, problem) = (Cpu::new(), "n32 c1 o6 i32x32 k5x5".parse().unwrap());
+    for algorithm in cpu.algorithms() {
+        if algorithm.name() == "winograd" {
+            algorithm.estimate(cpu.machine(), &problem, Pass::Forward).expect_err("it takes 3 x 3 kernels");
+            continue;
+        }
         let named = losses(Policy::Named(algorithm.name().into()), 20);
         for (step, (a, b)) in automatic.iter().zip(&named).enumerate() {
             assert!((a - b).abs() <= 1e-4, "{} at step {step}: {a} and {b}", algorithm.name());
