@@ -28,6 +28,7 @@ pub(crate) fn run(long: bool) -> anyhow::Result<()> {
         cmd!(sh, "cargo test --workspace --release --quiet -- --ignored").run()?;
         cmd!(sh, "cargo test --package backend-cuda --features emulate --release --quiet -- --ignored")
             .run()?;
+        cmd!(sh, "cargo test --package backend-cpu --features candle --test candle --quiet").run()?;
         // As on processors without AVX-512.
         cmd!(sh, "cargo test --package fft-core --package backend-cpu --no-default-features --quiet")
             .run()?;
