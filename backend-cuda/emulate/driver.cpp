@@ -23,6 +23,11 @@ Register::Register(const char* name, void (*call)(void**), std::vector<size_t> s
     kernels().push_back({name, call, std::move(sizes)});
 }
 
+/// A stream does all its work at once.
+struct Stream {
+    Handle context;
+};
+
 /// A function of a module: the kernel, and what its PTX says of it.
 struct Function {
     const Kernel* kernel;
@@ -75,12 +80,20 @@ API cuDeviceGetAttribute(int* value, int attribute, int) {
 API cuDeviceGetDefaultMemPool(Handle* pool, int) { return *pool = (Handle)0x2000, SUCCESS; }
 API cuMemPoolSetAttribute(Handle, int, void*) { return SUCCESS; }
 API cuDevicePrimaryCtxRetain(Handle* context, int) { return *context = (Handle)0x1000, SUCCESS; }
+API cuDevicePrimaryCtxSetFlags_v2(int, unsigned) { return SUCCESS; }
 API cuDevicePrimaryCtxRelease_v2(int) { return SUCCESS; }
 API cuCtxGetCurrent(Handle* context) { return *context = current_context, SUCCESS; }
 API cuCtxSetCurrent(Handle context) { return current_context = context, SUCCESS; }
+API cuCtxCreate_v4(Handle* context, void*, unsigned, int) {
+    return *context = current_context = new int(0), SUCCESS;
+}
+API cuCtxDestroy_v2(Handle context) { return delete (int*)context, SUCCESS; }
 API cuCtxSynchronize() { return SUCCESS; }
-API cuStreamCreate(Handle* stream, unsigned) { return *stream = new int, SUCCESS; }
-API cuStreamDestroy_v2(Handle stream) { return delete (int*)stream, SUCCESS; }
+API cuStreamCreate(Handle* stream, unsigned) { return *stream = new Stream{current_context}, SUCCESS; }
+API cuStreamCreateWithPriority(Handle* stream, unsigned flags, int) { return cuStreamCreate(stream, flags); }
+API cuStreamDestroy_v2(Handle stream) { return delete (Stream*)stream, SUCCESS; }
+API cuStreamGetCtx(Handle stream, Handle* context) { return *context = ((Stream*)stream)->context, SUCCESS; }
+API cuStreamGetDevice(Handle, int* device) { return *device = 0, SUCCESS; }
 API cuStreamSynchronize(Handle) { return SUCCESS; }
 API cuStreamWaitEvent(Handle, Handle, unsigned) { return SUCCESS; }
 API cuEventCreate(Handle* event, unsigned) { return *event = new double(0), SUCCESS; }
@@ -113,9 +126,17 @@ API cuMemcpyDtoHAsync_v2(void* to, Address from, size_t size, Handle) {
     downloaded += size;
     return memcpy(to, (void*)from, size), SUCCESS;
 }
+API cuMemcpyHtoD_v2(Address to, const void* from, size_t size) {
+    return cuMemcpyHtoDAsync_v2(to, from, size, nullptr);
+}
+API cuMemcpyDtoH_v2(void* to, Address from, size_t size) { return cuMemcpyDtoHAsync_v2(to, from, size, nullptr); }
 API cuMemsetD8Async(Address to, unsigned char value, size_t size, Handle) {
     if (!memory.holds(to, size)) return INVALID_VALUE;
     return memset((void*)to, value, size), SUCCESS;
+}
+API cuPointerGetAttribute(void* value, int attribute, Address address) {
+    const bool known = attribute == 9 && memory.holds(address, 1);     // the device's number
+    return known ? (*(int*)value = 0, SUCCESS) : INVALID_VALUE;
 }
 
 API cuModuleLoadData(Handle* module, const void* ptx) { return *module = new std::string((const char*)ptx), SUCCESS; }

@@ -26,6 +26,16 @@ impl Buffer {
         Ok(Buffer { slice, len })
     }
 
+    /// All values of this memory.
+    pub(crate) fn of(slice: CudaSlice<f32>) -> Self {
+        Buffer { len: slice.len(), slice }
+    }
+
+    /// Ends without freeing the memory.
+    pub(crate) fn give_back(self) {
+        self.slice.leak();
+    }
+
     /// Values it holds.
     pub fn len(&self) -> usize {
         self.len

@@ -62,6 +62,14 @@ impl Device {
     /// [`Error::Device`]: no driver library, a driver that is too old or does not start, no device, no device of
     /// this number, one that is too old, or one that gives no context.
     pub fn open(ordinal: usize) -> Result<Device> {
+        Device::with_stream(ordinal, CudaContext::new_stream)
+    }
+
+    /// The device of this number, its work going through the stream that `make` makes in its primary context.
+    pub(crate) fn with_stream(
+        ordinal: usize,
+        make: impl FnOnce(&Arc<CudaContext>) -> std::result::Result<Arc<CudaStream>, DriverError>,
+    ) -> Result<Device> {
         check_driver()?;
         let devices = raw::devices().map_err(|error| failed("the driver does not start", &error))?;
         if ordinal >= devices {
@@ -76,7 +84,8 @@ impl Device {
             let (least, found) = (version(OLDEST_DEVICE), version(found));
             return Err(missing(format!("expected compute capability {least} or later, {name} has {found}")));
         }
-        let stream = raw::stream(&context).map_err(|error| failed("no stream", &error))?;
+        let stream = raw::prepare(&context).and_then(|()| make(&context));
+        let stream = stream.map_err(|error| failed("no stream", &error))?;
         Ok(Device { context, stream, name, modules: Arc::default() })
     }
 
@@ -134,7 +143,7 @@ impl Device {
 }
 
 /// Every later call panics without the library, or where it lacks a function of [`OLDEST_DRIVER`].
-fn check_driver() -> Result<()> {
+pub(crate) fn check_driver() -> Result<()> {
     if !raw::library_present() {
         return Err(missing("the driver library libcuda was not found"));
     }

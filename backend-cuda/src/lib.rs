@@ -30,6 +30,7 @@ mod winograd;
 pub use buffer::Buffer;
 pub use device::Device;
 pub use machine::{machine_names, machine_of};
+pub use raw::Borrowed;
 
 use std::sync::{Mutex, PoisonError};
 

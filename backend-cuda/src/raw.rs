@@ -1,6 +1,7 @@
 //! Everything unsafe: the driver's first calls, device memory, launches, transfers. The rest of the crate has none.
 #![allow(unsafe_code)]
 
+mod borrowed;
 mod launch;
 mod staging;
 
@@ -8,6 +9,7 @@ use std::sync::Arc;
 
 use cudarc::driver::{CudaContext, CudaSlice, CudaStream, DriverError, result, sys};
 
+pub use borrowed::Borrowed;
 pub(crate) use launch::{Argument, Function, Launch, Span};
 pub(crate) use staging::Staging;
 
@@ -42,13 +44,12 @@ pub(crate) fn devices() -> Result<usize, DriverError> {
     Ok(result::device::get_count()?.try_into().unwrap_or(0))
 }
 
-/// A stream of its own, the only one that ever uses the memory allocated on it.
-pub(crate) fn stream(context: &Arc<CudaContext>) -> Result<Arc<CudaStream>, DriverError> {
+/// Makes ready the context for one stream, the only one that ever uses the memory allocated on it.
+pub(crate) fn prepare(context: &Arc<CudaContext>) -> Result<(), DriverError> {
     // SAFETY: this crate uses a buffer on the one stream it was allocated on, which orders all uses and the end; where
     // another stream uses one (nccl.rs), each waits for the other.
     unsafe { context.disable_event_tracking() };
-    keep_freed_memory(context)?;
-    context.new_stream()
+    keep_freed_memory(context)
 }
 
 /// The device's pool keeps what is freed for the next allocation, rather than give it back at the next wait.
