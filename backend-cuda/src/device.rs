@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use conv_core::{Error, Result};
-use cudarc::driver::sys::{CUdevice_attribute as Attribute, CUresult};
-use cudarc::driver::{CudaContext, CudaModule, CudaStream, DriverError};
+use cudarc::driver::sys::{CUdevice_attribute as Attribute, CUevent_flags, CUresult};
+use cudarc::driver::{CudaContext, CudaEvent, CudaModule, CudaStream, DriverError};
 use cudarc::nvrtc::Ptx;
 
 use crate::raw::{self, Argument, Function, Launch};
@@ -102,6 +102,12 @@ impl Device {
     /// The stream of all its work.
     pub(crate) fn stream(&self) -> &Arc<CudaStream> {
         &self.stream
+    }
+
+    /// An event behind all work that has been asked for, which keeps its time.
+    pub(crate) fn mark(&self) -> Result<CudaEvent> {
+        let event = self.stream.record_event(Some(CUevent_flags::CU_EVENT_DEFAULT));
+        event.map_err(|error| failed("an event", &error))
     }
 
     /// A property of the hardware, at least 0.

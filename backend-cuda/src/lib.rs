@@ -37,7 +37,7 @@ use std::sync::{Mutex, PoisonError};
 #[cfg(feature = "nccl")]
 use conv_core::Ranks;
 use conv_core::algorithm::check_len;
-use conv_core::{Backend, ConvAlgorithm, Machine, Result};
+use conv_core::{Backend, ConvAlgorithm, Machine, Result, Stopwatch};
 
 use device::failed;
 use raw::Staging;
@@ -115,6 +115,15 @@ impl Backend for Cuda {
         check_len("download", from.len(), to.len())?;
         let mut staging = self.staging.lock().unwrap_or_else(PoisonError::into_inner);
         staging.download(from.slice(), to).map_err(|error| failed("download", &error))
+    }
+
+    /// By events on the stream.
+    fn stopwatch(&self) -> Result<Stopwatch> {
+        let (device, start) = (self.device.clone(), self.device.mark()?);
+        Ok(Box::new(move || {
+            let milliseconds = start.elapsed_ms(&device.mark()?).map_err(|error| failed("a time", &error))?;
+            Ok(f64::from(milliseconds) * 1e-3)
+        }))
     }
 
     fn algorithms(&self) -> &'static [&'static dyn ConvAlgorithm<Self>] {

@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::time::Instant;
+
 use backend_cpu::Cpu;
 use backend_cuda::Cuda;
 use conv_core::algorithm::find;
@@ -67,6 +69,18 @@ fn passes_of_a_step_share_spectra(cuda: Cuda) {
     }
 }
 
+/// Seconds are those of the work on the device, which the host has waited for.
+fn a_stopwatch_times_what_is_asked_for(cuda: &Cuda) {
+    let problem: ConvProblem = LINES[0].parse().unwrap();
+    let (x, w) = (values(problem.len(Role::Input), 1), values(problem.len(Role::Weight), 2));
+    let started = Instant::now();
+    let stop = cuda.stopwatch().unwrap();
+    run_once(cuda, find(cuda.algorithms(), "direct").unwrap(), &problem, Pass::Forward, [&x, &w], None)
+        .unwrap();
+    let seconds = stop().unwrap();
+    assert!(seconds > 0.0 && seconds <= started.elapsed().as_secs_f64() + 1e-3, "{seconds} s");
+}
+
 fn refusals_say_why(cuda: &Cuda) {
     let reason = |name: &str, line: &str| {
         let algorithm = find(cuda.algorithms(), name).unwrap();
@@ -126,6 +140,7 @@ fn all(open: impl Fn() -> Cuda, cases: u32) {
     estimated_workspaces_are_those_of_the_kernels(&open());
     the_same_input_gives_the_same_bits(&open());
     passes_of_a_step_share_spectra(open());
+    a_stopwatch_times_what_is_asked_for(&open());
     refusals_say_why(&open());
     wide_kernels_compute(&open());
     the_cpu_agrees(&open(), cases);

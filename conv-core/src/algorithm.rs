@@ -1,7 +1,12 @@
 //! The traits of the contract: a backend, its algorithms, and the kernels they build.
 
+use std::time::Instant;
+
 use crate::spectra::Shared;
 use crate::{ConvProblem, Cost, Error, Machine, Pass, Ranks, Result, Spectra, Unsupported};
+
+/// Waits for the work asked for since it was made, and says how many seconds it took.
+pub type Stopwatch = Box<dyn FnOnce() -> Result<f64>>;
 
 /// A place where convolutions run: memory, a list of algorithms, a machine to count for.
 pub trait Backend: Send + Sync + Sized + 'static {
@@ -31,6 +36,16 @@ pub trait Backend: Send + Sync + Sized + 'static {
     /// # Errors
     /// [`Error::Length`] where the lengths differ.
     fn download(&self, from: &Self::Buffer, to: &mut [f32]) -> Result<()>;
+
+    /// Times what is asked for from here on, by the backend's own clock. The default is the host's clock, for backends
+    /// that have done their work when they return.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where the clock fails.
+    fn stopwatch(&self) -> Result<Stopwatch> {
+        let start = Instant::now();
+        Ok(Box::new(move || Ok(start.elapsed().as_secs_f64())))
+    }
 
     /// Every algorithm, one line each. At least one takes every valid problem without workspace.
     fn algorithms(&self) -> &'static [&'static dyn ConvAlgorithm<Self>];

@@ -27,7 +27,7 @@ pub mod testing;
 mod text;
 pub mod winograd;
 
-pub use algorithm::{Backend, ConvAlgorithm, ConvKernel, Operands, Scratch};
+pub use algorithm::{Backend, ConvAlgorithm, ConvKernel, Operands, Scratch, Stopwatch};
 pub use choose::{Limits, Policy, Ranking};
 pub use cost::{Cost, CostModel, Machine, Rates, TableSource};
 pub use engine::{Engine, Planned, Step};

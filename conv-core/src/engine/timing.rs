@@ -1,7 +1,5 @@
 //! Timing the algorithms of one pass against each other.
 
-use std::time::Instant;
-
 use super::{Engine, Planned};
 use crate::{Backend, ConvProblem, Operands, Pass, Result};
 
@@ -74,24 +72,21 @@ struct Bench<'a, B: Backend> {
     lhs: B::Buffer,
     rhs: B::Buffer,
     out: B::Buffer,
-    /// One value, to wait for work under way.
-    last: B::Buffer,
 }
 
 impl<'a, B: Backend> Bench<'a, B> {
     fn new(engine: &'a mut Engine<B>, problem: &ConvProblem, pass: Pass) -> Result<Self> {
         let [left, right, product] = pass.roles().map(|role| problem.len(role));
         let (lhs, rhs) = (engine.uploaded(&values(left, 1))?, engine.uploaded(&values(right, 2))?);
-        let (out, last) = (engine.backend().alloc(product)?, engine.backend().alloc(1)?);
-        Ok(Bench { engine, lhs, rhs, out, last })
+        let out = engine.backend().alloc(product)?;
+        Ok(Bench { engine, lhs, rhs, out })
     }
 
     /// Seconds of one run.
     fn run(&mut self, planned: &Planned<B>) -> Result<f64> {
-        let start = Instant::now();
+        let stop = self.engine.backend().stopwatch()?;
         self.engine.run(planned, Operands::new(&self.lhs, &self.rhs, &mut self.out))?;
-        self.engine.backend().download(&self.last, &mut [0.0])?;
-        Ok(start.elapsed().as_secs_f64())
+        stop()
     }
 }
 

@@ -101,7 +101,7 @@ pub(crate) fn measure<B: Backend>(
             row.error = Some(error);
         }
         if settings.phases {
-            found.phases.push((way.name.clone(), phases(|| ours.once())?));
+            found.phases.push((way.name.clone(), phases(|| ours.once().map(drop))?));
         }
         found.add(row, times);
     }

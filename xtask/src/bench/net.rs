@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::measure::{Measured, Settings, faster};
 use super::peer::{PeerName, Worker};
 use super::rows::Row;
-use super::turns::{Candidate, Times, take_turns, timed};
+use super::turns::{Candidate, Times, take_turns};
 
 /// Learning rate and momentum of every network: the report's.
 const DESCENT: (f32, f32) = (0.001, 0.9);
@@ -179,17 +179,18 @@ struct Training<'a, B: Ops> {
 }
 
 impl<B: Ops> Training<'_, B> {
-    /// One step, waited for: the score is read back.
-    fn step(&mut self) -> Result<(), Failure> {
+    /// One step and its seconds.
+    fn step(&mut self) -> Result<f64, Failure> {
         let Training { trainer, engine, images } = self;
+        let stop = engine.borrow().backend().stopwatch()?;
         trainer.step(&mut engine.borrow_mut(), images.shape(), images.images(), images.labels())?;
-        Ok(())
+        Ok(stop()?)
     }
 }
 
 impl<B: Ops> Candidate for Training<'_, B> {
     fn run(&mut self, runs: usize) -> Result<Vec<f64>, Failure> {
-        timed(runs, || self.step())
+        (0..runs).map(|_| self.step()).collect()
     }
 }
 
@@ -222,7 +223,7 @@ pub(crate) fn measure<B: Ops>(
         let trainer = Trainer::new(net.build(engine.borrow().backend())?, descent);
         let mut training = Training { trainer, engine, images: &images };
         match training.step() {
-            Ok(()) => ours.push((name, training)),
+            Ok(_) => ours.push((name, training)),
             Err(Failure::Refused(reason)) => found.notes.push(reason),
             Err(failure) => return Err(failure),
         }

@@ -1,6 +1,6 @@
 //! How times are taken: candidates take turns, so that a slow moment of the machine hits all alike.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use examples::Failure;
 
@@ -29,19 +29,6 @@ pub(crate) trait Candidate {
     /// # Errors
     /// Why it cannot run.
     fn run(&mut self, runs: usize) -> Result<Vec<f64>, Failure>;
-}
-
-/// Times `run`, that many times.
-///
-/// # Errors
-/// As `run`.
-pub(crate) fn timed(runs: usize, mut run: impl FnMut() -> Result<(), Failure>) -> Result<Vec<f64>, Failure> {
-    let one = |_| {
-        let start = Instant::now();
-        run()?;
-        Ok(start.elapsed().as_secs_f64())
-    };
-    (0..runs).map(one).collect()
 }
 
 /// Seconds of the runs of one candidate, sorted.
