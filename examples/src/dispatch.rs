@@ -14,6 +14,7 @@ use crate::{BackendName, Failure, Program};
 /// As [`Program::run`], and where CUDA is asked for by name but not available.
 pub(crate) fn dispatch(program: impl Program, out: &mut (dyn Write + Send)) -> Result<(), Failure> {
     let cuda = match program.common().backend {
+        _ if !program.computes() => None,
         BackendName::Cpu => None,
         BackendName::Auto if Cuda::open(0).is_err() => None,
         BackendName::Auto | BackendName::Cuda => Some(Cuda::open(local())?),

@@ -7,7 +7,7 @@ use conv_core::choose::{choose_step, rank};
 use conv_core::{Backend, ConvAlgorithm, ConvProblem, Machine, Ops, Pass, Policy};
 
 use crate::failure::expected;
-use crate::{Common, Failure, Program};
+use crate::{BackendName, Common, Failure, Program};
 
 /// Shows the ranking of all algorithms for each pass of a problem, and the choice for a whole training step.
 ///
@@ -30,6 +30,10 @@ pub struct Explain {
 impl Program for Explain {
     fn common(&self) -> &Common {
         &self.common
+    }
+
+    fn computes(&self) -> bool {
+        self.machine.is_none()
     }
 
     fn run<B: Ops>(self, backend: B, out: &mut (dyn Write + Send)) -> Result<(), Failure> {
@@ -58,17 +62,20 @@ impl Explain {
         problem: &ConvProblem,
         out: &mut dyn Write,
     ) -> Result<(), Failure> {
-        if let Ok(machine) = backend_cuda::machine_of(name) {
-            return self.predict(backend_cuda::algorithms(), &machine, problem, out);
+        let [mut cpus, mut gpus] = [backend_cpu::machine_names(), backend_cuda::machine_names()];
+        match self.common.backend {
+            BackendName::Auto => {}
+            BackendName::Cpu => gpus.clear(),
+            BackendName::Cuda => cpus.clear(),
         }
-        let machine = backend_cpu::machine_of(name).map_err(|error| match error {
-            conv_core::Error::Argument { what, expected, found } => {
-                let expected = format!("{expected}, {}", backend_cuda::machine_names().join(", "));
-                conv_core::Error::Argument { what, expected, found }
-            }
-            other => other,
-        })?;
-        self.predict(Cpu::new().algorithms(), &machine, problem, out)
+        if gpus.contains(&name) {
+            return self.predict(backend_cuda::algorithms(), &backend_cuda::machine_of(name)?, problem, out);
+        }
+        if cpus.contains(&name) {
+            return self.predict(Cpu::new().algorithms(), &backend_cpu::machine_of(name)?, problem, out);
+        }
+        let wanted = format!("one of {}", [cpus, gpus].concat().join(", "));
+        Err(expected("--machine", wanted, conv_core::shorten(name)))
     }
 
     fn predict<B: Backend>(

@@ -14,6 +14,11 @@ pub trait Program: clap::Parser + Send {
     /// The flags it shares with the others.
     fn common(&self) -> &Common;
 
+    /// Whether it computes: one that does not needs no GPU and gets the CPU.
+    fn computes(&self) -> bool {
+        true
+    }
+
     /// Does what the flags ask for on this backend, and writes what there is to say to `out`.
     ///
     /// # Errors

@@ -101,9 +101,17 @@ fn a_named_algorithm_explains_refuses_or_lacks_workspace() {
 
 #[test]
 fn a_gpu_is_predicted_for_without_one() {
-    let text = run::<Explain>(&["--machine", "h200", "n8 c32 o32 i56x56 k3x3 p1"]).unwrap();
-    assert!(text.starts_with("machine h200, 132 threads\n"), "{text}");
-    for algorithm in backend_cuda::algorithms() {
-        assert!(text.contains(algorithm.name()), "{} in {text}", algorithm.name());
+    let line = "n8 c32 o32 i56x56 k3x3 p1";
+    for backend in ["auto", "cuda"] {
+        let text = run::<Explain>(&["--backend", backend, "--machine", "h200", line]).unwrap();
+        assert!(text.starts_with("machine h200, 132 threads\n"), "{text}");
+        for algorithm in backend_cuda::algorithms() {
+            assert!(text.contains(algorithm.name()), "{} in {text}", algorithm.name());
+        }
     }
+    let (code, message) = failure::<Explain>(&["--backend", "cpu", "--machine", "h200", line]);
+    let known = machine_names().join(", ");
+    assert_eq!((code, message), (2, format!("--machine: expected one of {known}, found h200")));
+    let (_, message) = failure::<Explain>(&["--backend", "cuda", "--machine", machine_names()[0], line]);
+    assert!(message.starts_with("--machine: expected one of h200, found "), "{message}");
 }
