@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{MetadataCommand, Package};
 use xshell::{Shell, cmd};
 
-use crate::{arrows, ptx};
+use crate::{arrows, cust, ptx};
 
 /// Runs the steps in order and stops at the first that fails.
 pub(crate) fn run(long: bool) -> anyhow::Result<()> {
@@ -17,6 +17,7 @@ pub(crate) fn run(long: bool) -> anyhow::Result<()> {
     cmd!(sh, "cargo doc --workspace --features {features} --no-deps --quiet")
         .env("RUSTDOCFLAGS", "-D warnings")
         .run()?;
+    cust::check(&sh)?;
     let found = arrows::check(&sh.current_dir())?;
     println!("arrows: {found} dependencies between crates, all allowed");
     match ptx::available(&sh) {
@@ -28,6 +29,7 @@ pub(crate) fn run(long: bool) -> anyhow::Result<()> {
         cmd!(sh, "cargo test --workspace --release --quiet -- --ignored").run()?;
         cmd!(sh, "cargo test --package backend-cuda --features emulate --release --quiet -- --ignored")
             .run()?;
+        cust::run_emulated(&sh)?;
         cmd!(sh, "cargo test --package backend-cpu --features candle --test candle --quiet").run()?;
         // As on processors without AVX-512.
         cmd!(sh, "cargo test --package fft-core --package backend-cpu --no-default-features --quiet")
@@ -62,6 +64,7 @@ fn licences(sh: &Shell) -> anyhow::Result<()> {
     // Dependencies of other platforms too, which no build here has brought.
     cmd!(sh, "cargo fetch --locked --quiet").run()?;
     cmd!(sh, "cargo deny --offline check --hide-inclusion-graph licenses bans sources").run()?;
+    cust::licences(sh)?;
     if advisory_database(sh) {
         cmd!(sh, "cargo deny --offline check advisories").run()?;
     } else {

@@ -3,6 +3,7 @@
 mod arrows;
 mod bench;
 mod ci;
+mod cust;
 mod fit;
 mod ptx;
 mod report;
