@@ -171,6 +171,7 @@ impl Bench {
                 "--algorithm: expected auto, all or a name, found measured (every run here is timed)";
             return Err(Failure::Bad(reason.into()));
         }
+        self.check_peers(backend.name())?;
         if !(self.seconds > 0.0 && self.seconds <= 60.0) {
             let found = self.seconds;
             return Err(Failure::Bad(format!("--seconds: expected above 0 and at most 60, found {found}")));
@@ -184,6 +185,23 @@ impl Bench {
             phases: self.phases,
             seconds: self.seconds,
         })
+    }
+
+    /// Refuses peers that cannot do what is asked for.
+    fn check_peers(&self, backend: &str) -> Result<(), Failure> {
+        let refuse = |peer: PeerName, expected: &str, found: &str| {
+            Err(Failure::Bad(format!("--peer {}: expected {expected}, found {found}", peer.name())))
+        };
+        for &peer in &self.peer {
+            match peer {
+                PeerName::PytorchTf32 if backend != "cuda" => return refuse(peer, "backend cuda", backend),
+                PeerName::FftConvPytorch if self.net.is_some() => {
+                    return refuse(peer, "problems, since it has no networks", "--net");
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 }
 

@@ -5,8 +5,9 @@ use std::io::{self, Write};
 use std::rc::Rc;
 
 use conv_core::algorithm::find;
-use conv_core::{Backend, ConvProblem, Limits, NamedProblem, Policy};
+use conv_core::{Backend, Limits, NamedProblem, Policy};
 use examples::Failure;
+use serde_json::Value;
 
 use super::cases::Work;
 use super::ours::{Ours, Tensors, Way, references, ways};
@@ -80,8 +81,9 @@ pub(crate) fn measure<B: Backend>(
             found.notes.push(format!("{pass}: {known} of {all} values checked"));
         }
     }
-    let Taken { times, peer_times } =
-        take_all(&mut ours, problem, name, settings, workers, &mut found.notes)?;
+    let own = ours.iter_mut().map(|ours| ours as &mut dyn Candidate).collect();
+    let request = |peer| convolution(peer, problem, name);
+    let Taken { times, peer_times } = take_all(own, request, settings, workers, &mut found.notes)?;
     let row = |algorithm: &str, chosen, times: &Times| {
         let words = [&named.name, &problem.to_string(), name, backend.name(), algorithm];
         Row::new(words, chosen, times, problem.multiply_adds() * work.passes().len() as f64)
@@ -112,17 +114,19 @@ pub(crate) fn measure<B: Backend>(
 }
 
 /// Times of ours in their order, and of the peers.
-struct Taken {
-    times: Vec<Times>,
-    peer_times: Vec<(PeerName, Times)>,
+pub(crate) struct Taken {
+    pub(crate) times: Vec<Times>,
+    pub(crate) peer_times: Vec<(PeerName, Times)>,
 }
 
 /// Times of ours, and of each peer its faster worker's; ours take turns with the first peer. What a peer cannot do is
 /// a note.
-fn take_all<B: Backend>(
-    ours: &mut [Ours<'_, B>],
-    problem: &ConvProblem,
-    pass: &str,
+///
+/// # Errors
+/// As ours.
+pub(crate) fn take_all(
+    mut ours: Vec<&mut dyn Candidate>,
+    request: impl Fn(PeerName) -> Value,
     settings: &Settings,
     workers: &mut [Worker],
     notes: &mut Vec<String>,
@@ -132,10 +136,10 @@ fn take_all<B: Backend>(
     for (number, group) in groups(&settings.peers).into_iter().enumerate() {
         let mut candidates: Vec<&mut dyn Candidate> = Vec::new();
         let own = if number == 0 { ours.len() } else { 0 };
-        candidates.extend(ours[..own].iter_mut().map(|ours| ours as &mut dyn Candidate));
+        candidates.append(&mut ours);
         if let Some(peer) = group {
             for worker in workers.iter_mut() {
-                match worker.prepare(convolution(peer, problem, pass)) {
+                match worker.prepare(request(peer)) {
                     Ok(()) => candidates.push(worker),
                     Err(failure) => notes.push(format!("{}: {failure}", peer.name())),
                 }
@@ -154,10 +158,7 @@ fn groups(peers: &[PeerName]) -> Vec<Option<PeerName>> {
 }
 
 /// The one of least median; failures are notes.
-pub(crate) fn faster(
-    times: impl Iterator<Item = Result<Times, Failure>>,
-    notes: &mut Vec<String>,
-) -> Option<Times> {
+fn faster(times: impl Iterator<Item = Result<Times, Failure>>, notes: &mut Vec<String>) -> Option<Times> {
     let (times, failures): (Vec<_>, Vec<_>) = times.partition(Result::is_ok);
     notes.extend(failures.into_iter().filter_map(Result::err).map(|failure| failure.to_string()));
     times.into_iter().flatten().min_by(|a, b| a.median().total_cmp(&b.median()))

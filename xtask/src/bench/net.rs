@@ -10,10 +10,10 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
-use super::measure::{Measured, Settings, faster};
+use super::measure::{Measured, Settings, Taken, take_all};
 use super::peer::{PeerName, Worker};
 use super::rows::Row;
-use super::turns::{Candidate, Times, take_turns};
+use super::turns::{Candidate, Times};
 
 /// Learning rate and momentum of every network: the report's.
 const DESCENT: (f32, f32) = (0.001, 0.9);
@@ -134,7 +134,7 @@ impl Net {
     }
 
     /// The same for the peer's worker.
-    fn request(&self) -> Value {
+    fn request(&self, peer: PeerName) -> Value {
         let layer = |layer: &Spec| match *layer {
             Spec::Conv { from, to, kernel, padding } => json!(["conv", [from, to, kernel, padding]]),
             Spec::Relu => json!(["relu", []]),
@@ -142,7 +142,7 @@ impl Net {
             Spec::Flatten => json!(["flatten", []]),
             Spec::Linear { from, to } => json!(["linear", [from, to]]),
         };
-        json!({ "peer": PeerName::Pytorch.name(), "network": {
+        json!({ "peer": peer.name(), "network": {
             "layers": self.layers.iter().map(layer).collect::<Vec<_>>(),
             "batch": self.batch,
             "image": [self.channels, self.size, self.size],
@@ -228,17 +228,9 @@ pub(crate) fn measure<B: Ops>(
             Err(failure) => return Err(failure),
         }
     }
-    let mut ready = Vec::new();
-    for worker in workers {
-        match worker.prepare(net.request()) {
-            Ok(()) => ready.push(worker),
-            Err(failure) => found.notes.push(failure.to_string()),
-        }
-    }
-    let mut candidates: Vec<&mut dyn Candidate> = Vec::new();
-    candidates.extend(ours.iter_mut().map(|(_, training)| training as &mut dyn Candidate));
-    candidates.extend(ready.into_iter().map(|worker| worker as &mut dyn Candidate));
-    let mut times = take_turns(&mut candidates, settings.seconds).into_iter();
+    let own = ours.iter_mut().map(|(_, training)| training as &mut dyn Candidate).collect();
+    let Taken { times, peer_times } =
+        take_all(own, |peer| net.request(peer), settings, workers, &mut found.notes)?;
 
     let backend = engine.borrow().backend().name().to_string();
     let row = |algorithm: &str, chosen, times: &Times| {
@@ -246,13 +238,12 @@ pub(crate) fn measure<B: Ops>(
         let words = [&net.name, &problem, "train", &backend, algorithm];
         Row::new(words, chosen, times, net.multiply_adds())
     };
-    for (index, ((name, _), times)) in ours.iter().zip(times.by_ref()).enumerate() {
-        let times = times?;
+    for (index, ((name, _), times)) in ours.iter().zip(&times).enumerate() {
         let workspace_mib = Some(engine.borrow().workspace_bytes() as f64 / f64::from(1 << 20));
-        found.add(Row { workspace_mib, ..row(name, index == 0, &times) }, &times);
+        found.add(Row { workspace_mib, ..row(name, index == 0, times) }, times);
     }
-    if let Some(times) = faster(times, &mut found.notes) {
-        found.add(row(PeerName::Pytorch.name(), false, &times), &times);
+    for (peer, times) in &peer_times {
+        found.add(row(peer.name(), false, times), times);
     }
     Ok(found)
 }
