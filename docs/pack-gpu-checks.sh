@@ -19,7 +19,7 @@ set -u
 cd "$(dirname "$0")"
 export REQUIRE_GPU=1
 failed=0
-for test in open ops training interface network conformance; do
+for test in open borrowed ops training interface network conformance; do
   echo "== $test"
   case "${1:-}" in
     "") ./"$test" --nocapture || failed=1 ;;

@@ -12,7 +12,9 @@ const WHEELS: &str = include_str!("ptx/wheels.txt");
 /// Where the wheels are unpacked; git ignores it.
 const FOLDER: &str = ".cuda130";
 
-/// What the kernels are compiled for: PTX of Ampere, which every later device takes.
+/// What the kernels are compiled for: PTX of Ampere, which the driver of every later device compiles for it. Hopper's own
+/// matrix instructions (`wgmma`, of compute_90a) take no f32 factors, and these kernels round none; its bulk copies could
+/// serve them, but a second set of PTX waits for a measured gain.
 const VIRTUAL: &str = "compute_80";
 
 /// The devices whose registers must suffice.
