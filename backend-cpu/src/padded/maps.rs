@@ -4,11 +4,10 @@ use std::ops::Range;
 
 use conv_core::{ConvProblem, Cost, Machine, Pass, Role, Unsupported};
 
-use super::axis::{Class, Tap, classes};
-use super::copy;
 use super::kernel::{self, Products};
-use super::layout::{Layout, TAIL};
+use super::made::Made;
 use crate::epilogue;
+use crate::padding::{Class, Layout, TAIL, Tap, classes, pad};
 use crate::raw::{Columns, for_each_part, for_each_rectangle};
 
 /// Tasks a thread should find, so that threads end together.
@@ -59,13 +58,6 @@ pub(super) fn longest_band(
     Ok((band, of(band).ok_or_else(large)?))
 }
 
-/// Values of the padded maps of `channels` in a layout with these classes; `None` where they are very many.
-pub(super) fn padded_len(classes: [Class; 3], channels: usize) -> Option<usize> {
-    let residue = classes[2].span().checked_next_multiple_of(classes[2].stride)?;
-    let map = classes[0].span().checked_mul(classes[1].span())?.checked_mul(residue)?;
-    map.checked_mul(channels)?.checked_add(TAIL)
-}
-
 impl Maps {
     /// # Errors
     /// A refusal where the maps that a row of targets needs are very large.
@@ -113,11 +105,11 @@ impl Maps {
         for [a, b, c] in self.combinations() {
             let mut classes = [a.0, b.0, c.0];
             classes[self.cut].count = classes[self.cut].count.min(band.div_ceil(classes[self.cut].step));
-            padded = padded.max(padded_len(classes, self.channels()[1])?);
+            padded = padded.max(Layout::values(classes, self.channels()[1])?);
             if padded > MOST_VALUES {
                 return None;
             }
-            made = made.max(Layout::new(classes).made * kernel::MOST_ROWS.min(self.channels()[0]));
+            made = made.max(Made::new(&Layout::new(classes)).len * kernel::MOST_ROWS.min(self.channels()[0]));
         }
         Some([padded, made])
     }
@@ -154,7 +146,8 @@ impl Maps {
                     continue;
                 }
                 let terms = summed as f64 * (a.1.len() * b.1.len() * c.1.len()) as f64;
-                let slots = kernel::slots(self.lanes, made, layout.vectors(self.lanes));
+                let vectors = Made::new(&layout).vectors(self.lanes);
+                let slots = kernel::slots(self.lanes, made, vectors);
                 flops += times * 2.0 * self.lanes as f64 * slots * terms;
                 let padded = (layout.map + 16 * layout.spans[0] * layout.spans[1]) as f64 * summed as f64;
                 let rows = layout.classes[0].count * layout.classes[1].count;
@@ -266,6 +259,7 @@ impl Task<'_> {
             let taps = [&slices.1[..], &rows.1, &columns.1];
             let terms = summed * taps.iter().map(|taps| taps.len()).product::<usize>();
             let layout = Layout::new(self.maps.of_band([slices.0, rows.0, columns.0], band));
+            let (map, offsets, layout_made) = (layout.map, layout.offsets(taps), Made::new(&layout));
             if layout.classes.iter().all(|class| class.count > 0) {
                 self.pad(&layout, padded);
                 for number in 0..kernel::blocks(made) {
@@ -273,9 +267,19 @@ impl Task<'_> {
                     let first = (self.group * made + block.start) * summed * points + before * block.len();
                     let weights = &self.packed[first..][..terms * block.len()];
                     let (rows, source) = (block.len(), &*padded);
-                    let made = &mut made_maps[..rows * layout.made];
-                    Products { layout: &layout, taps, channels: summed, rows, weights, source, made }.run();
-                    self.store(&layout, block, begin, made, out);
+                    let made = &mut made_maps[..rows * layout_made.len];
+                    Products {
+                        layout: &layout_made,
+                        offsets: &offsets,
+                        channels: summed,
+                        map,
+                        rows,
+                        weights,
+                        source,
+                        made,
+                    }
+                    .run();
+                    self.store(&layout_made, block, begin, made, out);
                 }
             }
             before += terms;
@@ -293,7 +297,7 @@ impl Task<'_> {
         let first = (self.image * problem.groups() + self.group) * summed;
         let (maps, tail) = padded.split_at_mut(summed * layout.map);
         for (channel, map) in maps.chunks_exact_mut(layout.map).enumerate() {
-            copy::pad(layout, shape, &self.source[(first + channel) * points..][..points], map);
+            pad(layout, shape, &self.source[(first + channel) * points..][..points], map);
         }
         tail[..TAIL].fill(0.0);
     }
@@ -301,7 +305,7 @@ impl Task<'_> {
     /// Writes a block of made maps to the rows of `out`, which begin with this point of a map.
     fn store(
         &self,
-        layout: &Layout,
+        layout: &Made,
         block: Range<usize>,
         begin: usize,
         made: &mut [f32],
@@ -309,10 +313,10 @@ impl Task<'_> {
     ) {
         let (bias, relu) = self.epilogue;
         let shape = target_shape(&self.maps.problem, self.maps.pass);
-        for (channel, map) in block.zip(made.chunks_exact_mut(layout.made)) {
+        for (channel, map) in block.zip(made.chunks_exact_mut(layout.len)) {
             let bias = bias.map(|bias| bias[self.group * self.maps.channels()[0] + channel]);
             let finish = |row: &mut [f32]| epilogue::apply(row, bias, relu);
-            copy::gather(layout, shape, begin, map, out.row(channel), finish);
+            layout.gather(shape, begin, map, out.row(channel), finish);
         }
     }
 }

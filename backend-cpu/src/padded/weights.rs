@@ -5,11 +5,10 @@ use std::ops::Range;
 
 use conv_core::{ConvProblem, Cost, Machine, Pass, Role, Unsupported};
 
-use super::axis::{Class, Tap, classes};
-use super::copy;
 use super::kernel::{self, Sums};
-use super::layout::{Layout, TAIL};
-use super::maps::{MOST_VALUES, MOST_WEIGHTS, cut_axis, longest_band, padded_len};
+use super::made::Made;
+use super::maps::{MOST_VALUES, MOST_WEIGHTS, cut_axis, longest_band};
+use crate::padding::{Class, Layout, TAIL, Tap, classes, pad};
 use crate::raw::for_each_part;
 
 /// Tasks a thread should find, so that threads end together.
@@ -89,8 +88,8 @@ impl Weights {
     fn values(&self, band: usize) -> Option<[usize; 2]> {
         let mut classes = self.classes.each_ref().map(|(class, _)| *class);
         classes[self.cut] = classes[self.cut].within(&(0..band));
-        let padded = padded_len(classes, self.problem.group_in()).filter(|len| *len <= MOST_VALUES)?;
-        Some([padded, Layout::new(classes).made.checked_mul(self.most_channels())?])
+        let padded = Layout::values(classes, self.problem.group_in()).filter(|len| *len <= MOST_VALUES)?;
+        Some([padded, Made::new(&Layout::new(classes)).len.checked_mul(self.most_channels())?])
     }
 
     /// The output channels of a group in a division.
@@ -127,9 +126,10 @@ impl Weights {
                 continue;
             }
             let layout = self.of_band(&band);
-            flops += times * 2.0 * layout.made as f64 * slots;
+            let made = Made::new(&layout).len as f64;
+            flops += times * 2.0 * made * slots;
             let padded = (layout.map + 16 * layout.spans[0] * layout.spans[1]) as f64;
-            let gradient = layout.made as f64 * self.problem.group_out() as f64;
+            let gradient = made * self.problem.group_out() as f64;
             moves += times * (padded * self.problem.group_in() as f64 * self.divisions as f64 + gradient);
             // Sums are added lane by lane.
             let reduced = terms as f64 * self.problem.group_out() as f64 * 16.0;
@@ -230,7 +230,8 @@ impl Task<'_> {
             [problem.input_shape(), problem.output_shape()],
             [Role::Input, Role::Output].map(|role| problem.points(role)),
         );
-        let (padded_image, made_image) = (group_in * layout.map, self.channels.len() * layout.made);
+        let of_made = Made::new(layout);
+        let (padded_image, made_image) = (group_in * layout.map, self.channels.len() * of_made.len);
         let (padded, made) = scratch.split_at_mut(images.len() * padded_image + TAIL);
         let begin = begin * shapes[1][self.weights.cut + 1..].iter().product::<usize>();
         padded[images.len() * padded_image..].fill(0.0);
@@ -238,24 +239,34 @@ impl Task<'_> {
             let maps = padded[number * padded_image..].chunks_exact_mut(layout.map).take(group_in);
             for (channel, map) in maps.enumerate() {
                 let from = ((image * groups + self.group) * group_in + channel) * points[0];
-                copy::pad(layout, shapes[0], &self.input[from..][..points[0]], map);
+                pad(layout, shapes[0], &self.input[from..][..points[0]], map);
             }
-            let maps = made[number * made_image..].chunks_exact_mut(layout.made);
+            let maps = made[number * made_image..].chunks_exact_mut(of_made.len);
             for (channel, map) in self.channels.clone().zip(maps) {
                 let from = ((image * groups + self.group) * group_out + channel) * points[1];
-                copy::spread(layout, shapes[1], begin, &self.gradient[from + begin..from + points[1]], map);
+                of_made.spread(shapes[1], begin, &self.gradient[from + begin..from + points[1]], map);
             }
         }
-        let taps = self.weights.taps();
+        let offsets = layout.offsets(self.weights.taps());
         let terms = group_in * problem.points(Role::Weight);
         for number in 0..kernel::blocks(self.channels.len()) {
             let block = kernel::block(self.channels.len(), number);
             let rows = block.len();
-            let gradient = (&made[block.start * layout.made..], made_image);
+            let gradient = (&made[block.start * of_made.len..], made_image);
             let sums = &mut sums[block.start * terms..block.end * terms];
             let source = (&*padded, padded_image);
-            Sums { layout, taps, channels: group_in, rows, images: images.len(), source, gradient, sums }
-                .run();
+            Sums {
+                layout: &of_made,
+                offsets: &offsets,
+                channels: group_in,
+                map: layout.map,
+                rows,
+                images: images.len(),
+                source,
+                gradient,
+                sums,
+            }
+            .run();
         }
     }
 }
