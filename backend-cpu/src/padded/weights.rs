@@ -81,6 +81,13 @@ impl Weights {
         Layout::new(classes)
     }
 
+    fn band(&self, band: &Range<usize>) -> Band {
+        let padded = self.of_band(band);
+        let rest: usize = self.problem.output_shape()[self.cut + 1..].iter().product();
+        let (made, offsets) = (Made::new(&padded), padded.offsets(self.taps()));
+        Band { padded, made, offsets, begin: band.start * rest }
+    }
+
     fn taps(&self) -> [&[Tap]; 3] {
         self.classes.each_ref().map(|(_, taps)| &taps[..])
     }
@@ -158,6 +165,7 @@ impl Weights {
         let (sums, scratch) = workspace.split_at_mut(self.parts * len);
         sums.fill(0.0);
         let groups = self.problem.groups();
+        let bands: Vec<Band> = self.bands().map(|band| self.band(&band)).collect();
         let of = |task: usize| {
             let (part, rest) = (task / (groups * self.divisions), task % (groups * self.divisions));
             let batch = self.problem.batch();
@@ -166,6 +174,7 @@ impl Weights {
                 part,
                 Task {
                     weights: self,
+                    bands: &bands,
                     input,
                     gradient,
                     images,
@@ -194,9 +203,19 @@ impl Weights {
     }
 }
 
+/// A band of outputs, which begins with point `begin` of a map.
+struct Band {
+    padded: Layout,
+    made: Made,
+    /// How far from a target on is what each tap meets.
+    offsets: Vec<usize>,
+    begin: usize,
+}
+
 /// The sums of some output channels of a group over some images.
 struct Task<'a> {
     weights: &'a Weights,
+    bands: &'a [Band],
     input: &'a [f32],
     gradient: &'a [f32],
     images: Range<usize>,
@@ -206,34 +225,25 @@ struct Task<'a> {
 
 impl Task<'_> {
     fn run(&self, sums: &mut [f32], scratch: &mut [f32]) {
-        for band in self.weights.bands() {
-            let layout = self.weights.of_band(&band);
+        for band in self.bands {
             for first in self.images.clone().step_by(self.weights.images) {
                 let images = first..(first + self.weights.images).min(self.images.end);
-                self.add(&layout, band.start, images, sums, scratch);
+                self.add(band, images, sums, scratch);
             }
         }
     }
 
     /// Adds the sums over a band of some images.
-    fn add(
-        &self,
-        layout: &Layout,
-        begin: usize,
-        images: Range<usize>,
-        sums: &mut [f32],
-        scratch: &mut [f32],
-    ) {
+    fn add(&self, band: &Band, images: Range<usize>, sums: &mut [f32], scratch: &mut [f32]) {
         let problem = &self.weights.problem;
+        let Band { padded: layout, made: of_made, offsets, begin } = band;
         let (group_in, group_out, groups) = (problem.group_in(), problem.group_out(), problem.groups());
         let (shapes, points) = (
             [problem.input_shape(), problem.output_shape()],
             [Role::Input, Role::Output].map(|role| problem.points(role)),
         );
-        let of_made = Made::new(layout);
         let (padded_image, made_image) = (group_in * layout.map, self.channels.len() * of_made.len);
         let (padded, made) = scratch.split_at_mut(images.len() * padded_image + TAIL);
-        let begin = begin * shapes[1][self.weights.cut + 1..].iter().product::<usize>();
         padded[images.len() * padded_image..].fill(0.0);
         for (number, image) in images.clone().enumerate() {
             let maps = padded[number * padded_image..].chunks_exact_mut(layout.map).take(group_in);
@@ -244,10 +254,9 @@ impl Task<'_> {
             let maps = made[number * made_image..].chunks_exact_mut(of_made.len);
             for (channel, map) in self.channels.clone().zip(maps) {
                 let from = ((image * groups + self.group) * group_out + channel) * points[1];
-                of_made.spread(shapes[1], begin, &self.gradient[from + begin..from + points[1]], map);
+                of_made.spread(shapes[1], *begin, &self.gradient[from + begin..from + points[1]], map);
             }
         }
-        let offsets = layout.offsets(self.weights.taps());
         let terms = group_in * problem.points(Role::Weight);
         for number in 0..kernel::blocks(self.channels.len()) {
             let block = kernel::block(self.channels.len(), number);
@@ -256,8 +265,8 @@ impl Task<'_> {
             let sums = &mut sums[block.start * terms..block.end * terms];
             let source = (&*padded, padded_image);
             Sums {
-                layout: &of_made,
-                offsets: &offsets,
+                layout: of_made,
+                offsets,
                 channels: group_in,
                 map: layout.map,
                 rows,

@@ -72,21 +72,29 @@ fn place(stride: usize, begin: usize, from: &[f32], to: &mut [f32]) {
     }
 }
 
-/// The same for a stride of `N`, whole periods at once.
+/// Periods that are dealt at once: a vector for every residue.
+const DEALT: usize = 16;
+
+/// The same for a stride of `N`, [`DEALT`] periods at once; the last ones overlap those before.
 #[inline(always)]
 fn deal<const N: usize>(begin: usize, from: &[f32], to: &mut [f32]) {
     let first = begin.next_multiple_of(N).min(begin + from.len());
     let (head, rest) = from.split_at(first - begin);
     let (periods, tail) = rest.as_chunks::<N>();
+    let whole = if periods.len() < DEALT { 0 } else { periods.len() };
     place(N, begin, head, to);
-    place(N, first + N * periods.len(), tail, to);
-    let mut residues: [&mut [f32]; N] = std::array::from_fn(|_| &mut [][..]);
-    for (residue, values) in residues.iter_mut().zip(to.chunks_exact_mut(to.len() / N)) {
-        *residue = &mut values[first / N..][..periods.len()];
-    }
-    for (i, period) in periods.iter().enumerate() {
-        for (residue, value) in residues.iter_mut().zip(period) {
-            residue[i] = *value;
+    place(N, first + N * whole, if whole == 0 { rest } else { tail }, to);
+    let residue = to.len() / N;
+    for block in (0..whole).step_by(DEALT) {
+        let block = block.min(whole - DEALT);
+        let mut lanes = [[0.0; DEALT]; N];
+        for (i, period) in periods[block..].iter().enumerate().take(DEALT) {
+            for (lane, value) in lanes.iter_mut().zip(period) {
+                lane[i] = *value;
+            }
+        }
+        for (lane, values) in lanes.iter().zip(to.chunks_exact_mut(residue)) {
+            values[first / N + block..][..DEALT].copy_from_slice(lane);
         }
     }
 }

@@ -49,9 +49,14 @@ impl Layout {
     }
 
     /// How far from a target on is what each combination of taps meets, the last axis fastest.
-    pub(crate) fn offsets(&self, taps: [&[Tap]; 3]) -> Vec<usize> {
-        let [slices, rows, columns] = taps;
-        let lines = slices.iter().flat_map(|z| rows.iter().map(move |y| z.offset * self.spans[1] + y.offset));
-        lines.flat_map(|line| columns.iter().map(move |x| line * self.row + self.place(x.offset))).collect()
+    pub(crate) fn offsets(&self, [slices, rows, columns]: [&[Tap]; 3]) -> Vec<usize> {
+        let mut offsets = Vec::with_capacity(slices.len() * rows.len() * columns.len());
+        for z in slices {
+            for y in rows {
+                let line = (z.offset * self.spans[1] + y.offset) * self.row;
+                offsets.extend(columns.iter().map(|x| line + self.place(x.offset)));
+            }
+        }
+        offsets
     }
 }
