@@ -9,6 +9,7 @@
 mod cut;
 mod linear;
 mod maps;
+mod pack;
 mod unfold;
 mod weights;
 

@@ -5,6 +5,7 @@ use std::ops::Range;
 use conv_core::{ConvProblem, Cost, Machine, Pass, Role, Unsupported};
 
 use super::cut::Cut;
+use super::pack::{Group, Piece};
 use super::unfold::{COPIED, Source, Unfold, for_each_row};
 use super::{MOST_VALUES, tensor_bytes, too_large};
 use crate::epilogue;
@@ -57,14 +58,6 @@ struct Part {
     points: Vec<usize>,
     /// Where its pieces begin in a group's packed weights.
     first: usize,
-}
-
-/// Weights of some summed channels at the taps of a part: `[made channel][channel][tap]`, rows filled up to whole lanes.
-struct Piece {
-    channels: Range<usize>,
-    /// Where they begin in a group's packed weights, and values of a row.
-    first: usize,
-    row: usize,
 }
 
 impl Part {
@@ -248,29 +241,9 @@ impl Maps {
         let count = self.problem.groups() * parts * pieces;
         for_each_part(packed, count, range, (&mut [], 0), |index, packed, _| {
             let (group, part, piece) = of(index);
-            let from = &weight[group * made * summed * points..][..made * summed * points];
-            if piece.row == 0 {
-                return;
-            }
-            let taps = part.points.len();
-            for packed in packed.chunks_exact_mut(piece.row) {
-                packed[piece.channels.len() * taps..].fill(0.0);
-            }
-            // Some channels of every row before the next ones: where rows are neighbours in `from`, their lines are used up.
-            for first in piece.channels.clone().step_by(LANES) {
-                let channels = first..(first + LANES).min(piece.channels.end);
-                for (row, packed) in packed.chunks_exact_mut(piece.row).enumerate() {
-                    let packed = &mut packed[(first - piece.channels.start) * taps..];
-                    for (channel, to) in channels.clone().zip(packed.chunks_exact_mut(taps)) {
-                        let map = match self.pass {
-                            Pass::Forward => row * summed + channel,
-                            _ => channel * made + row,
-                        };
-                        let map = &from[map * points..][..points];
-                        to.iter_mut().zip(&part.points).for_each(|(to, point)| *to = map[*point]);
-                    }
-                }
-            }
+            let weights = &weight[group * made * summed * points..][..made * summed * points];
+            let group = Group { weights, pass: self.pass, made, summed, points };
+            piece.pack(&group, &part.points, packed);
         });
     }
 }
