@@ -26,6 +26,8 @@ namespace emulate {
 constexpr size_t STACK = 128 << 10;
 constexpr size_t MOST_SHARED = 232448;
 constexpr size_t GUARD = 64;
+/// Bytes behind the guard, so that a write further past does not hit anything else.
+constexpr size_t SLACK = 8192;
 constexpr int POISON = 0xff, CANARY = 0x5a;
 
 enum class Order { Ascending, Descending, Stride };
@@ -208,7 +210,7 @@ inline void fiber_main() {
 template <class T> T& shared_variable(const char* place) {
     for (SharedVariable& variable : block->shared)
         if (variable.place == place) return *reinterpret_cast<T*>(variable.memory.get());
-    block->shared.push_back({place, std::unique_ptr<char[]>(new char[sizeof(T) + GUARD]), sizeof(T)});
+    block->shared.push_back({place, std::unique_ptr<char[]>(new char[sizeof(T) + GUARD + SLACK]), sizeof(T)});
     char* memory = block->shared.back().memory.get();
     memset(memory, POISON, sizeof(T));
     memset(memory + sizeof(T), CANARY, GUARD);

@@ -133,10 +133,10 @@ pub(crate) fn take_all(
 ) -> Result<Taken, Failure> {
     let mut times: Vec<Times> = Vec::new();
     let mut peer_times: Vec<(PeerName, Times)> = Vec::new();
-    for (number, group) in groups(&settings.peers).into_iter().enumerate() {
+    for group in groups(&settings.peers) {
+        let own = ours.len();
         let mut candidates: Vec<&mut dyn Candidate> = Vec::new();
-        let own = if number == 0 { ours.len() } else { 0 };
-        candidates.append(&mut ours);
+        candidates.extend(ours.drain(..).map(|own| own as &mut dyn Candidate));
         if let Some(peer) = group {
             for worker in workers.iter_mut() {
                 match worker.prepare(request(peer)) {
