@@ -102,6 +102,11 @@ impl Remote {
         self.url.rsplit('/').next().unwrap_or_default()
     }
 
+    /// The same file, known by the same hash, in a folder at another address.
+    pub fn mirrored(&self, folder: &str) -> Self {
+        Remote { url: format!("{}/{}", folder.trim_end_matches('/'), self.name()).into(), ..self.clone() }
+    }
+
     /// Fetches the file into `folder` under its name, unless it is there; returns its path. What has come so far
     /// is kept in `NAME.part` and gone on with, now or by the next call. `progress` hears how many bytes there are.
     ///
@@ -136,7 +141,7 @@ impl Remote {
         let mut file = OpenOptions::new().create(true).append(true).open(part).map_err(io)?;
         let agent: Agent = Agent::config_builder()
             .timeout_connect(Some(Duration::from_secs(30)))
-            .timeout_recv_response(Some(Duration::from_secs(60)))
+            .timeout_per_read(Some(Duration::from_secs(60)))
             .build()
             .into();
         let mut idle = 0;
