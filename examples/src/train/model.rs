@@ -59,7 +59,9 @@ impl ModelName {
     /// The kernel that the flag asks for, where the network has one to choose.
     pub(super) fn kernel(self, flag: Option<usize>) -> Result<Option<usize>, Failure> {
         match (self.facts().kernel, flag) {
-            (None, Some(_)) => Err(expected("--kernel", "--model report, spectral or large-kernel", self.name())),
+            (None, Some(_)) => {
+                Err(expected("--kernel", "--model report, spectral or large-kernel", self.name()))
+            }
             (default, flag) => Ok(flag.or(default)),
         }
     }
