@@ -125,17 +125,28 @@ impl Remote {
         }
         std::fs::create_dir_all(folder).map_err(|error| bad(folder, error.to_string()))?;
         let part = folder.join(format!("{}.part", self.name()));
-        self.fill(&part, &mut progress)?;
-        let found = sha256(&part)?;
-        if found != self.sha256 {
-            std::fs::remove_file(&part).map_err(|error| bad(&part, error.to_string()))?;
-            return Err(self.failed(format!("expected SHA-256 {}, found {found}", self.sha256)));
+        // What an earlier call left may be of another file: a page that asks for a password.
+        let resumed = part.exists();
+        match self.filled(&part, &mut progress) {
+            Err(_) if resumed && !part.exists() => self.filled(&part, &mut progress)?,
+            done => done?,
         }
         std::fs::rename(&part, &path).map_err(|error| bad(&path, error.to_string()))?;
         Ok(path)
     }
 
-    /// Transfers until the part is whole.
+    /// Transfers until the part is the whole file; one with another hash is removed.
+    fn filled(&self, part: &Path, progress: &mut dyn FnMut(u64)) -> Result<(), DataError> {
+        self.fill(part, progress)?;
+        let found = sha256(part)?;
+        if found == self.sha256 {
+            return Ok(());
+        }
+        std::fs::remove_file(part).map_err(|error| bad(part, error.to_string()))?;
+        Err(self.failed(format!("expected SHA-256 {}, found {found}", self.sha256)))
+    }
+
+    /// Transfers until the part has its length.
     fn fill(&self, part: &Path, progress: &mut dyn FnMut(u64)) -> Result<(), DataError> {
         let io = |error: std::io::Error| bad(part, error.to_string());
         let mut file = OpenOptions::new().create(true).append(true).open(part).map_err(io)?;
