@@ -26,6 +26,7 @@ mod tests {
 
     use super::OPERATIONS;
     use crate::Cpu;
+    use crate::merge::merged;
 
     /// Transform and product operations of one run, and those estimated.
     fn counts(cpu: &Cpu, algorithm: &str, problem: &ConvProblem, pass: Pass) -> Option<[[f64; 2]; 2]> {
@@ -52,16 +53,19 @@ mod tests {
                 }
             }
             // gemm rounds sides up to register tiles, which is not seen from outside.
+            let linear = merged(problem).volume().iter().all(|axis| axis.padded() == 1);
             let [done, estimated] = counts(&cpu, "im2col", problem, pass).unwrap();
-            assert!(done[1] <= estimated[1], "im2col {pass} of {problem}: {done:?} {estimated:?}");
-        }
-        for line in
-            ["n3 c5 o16 i10x18 k3x3", "n2 c8 o32 i40 k9 g2", "n16 c3 o8 i7x7 k7x7", "n2 c4 o8 i4x8 k1x1"]
-        {
-            for pass in Pass::ALL {
-                let [done, estimated] = counts(&cpu, "im2col", &line.parse().unwrap(), pass).unwrap();
-                assert_eq!(done, estimated, "im2col {pass} of {line}");
+            match linear {
+                true => {
+                    assert!(done[1] <= estimated[1], "im2col {pass} of {problem}: {done:?} {estimated:?}")
+                }
+                false => assert_eq!(done, estimated, "im2col {pass} of {problem}"),
             }
+        }
+        for pass in Pass::ALL {
+            let line = "n16 c3 o8 i7x7 k7x7";
+            let [done, estimated] = counts(&cpu, "im2col", &line.parse().unwrap(), pass).unwrap();
+            assert_eq!(done, estimated, "im2col {pass} of {line}");
         }
         for (problem, pass) in problems.iter().flat_map(|p| Pass::ALL.map(|pass| (p, pass))) {
             let [done, estimated] = counts(&cpu, "direct", problem, pass).unwrap();

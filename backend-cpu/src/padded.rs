@@ -4,10 +4,8 @@
 //! neighbouring targets of a row stand in the lanes, and no tap needs a mask or a gather. Meant for few channels a
 //! group: depthwise layers, first layers, LeNet's.
 
-mod axis;
-mod copy;
 mod kernel;
-mod layout;
+mod made;
 mod maps;
 mod weights;
 

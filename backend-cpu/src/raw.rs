@@ -142,6 +142,11 @@ pub(crate) struct Block<'a> {
 }
 
 impl Block<'_> {
+    /// The ranges of the axes.
+    pub(crate) fn ranges(&self) -> &[Range<usize>; 5] {
+        &self.ranges
+    }
+
     /// The same columns of the same row of `N` neighbouring channels at most, at a place of the whole tensor: image,
     /// slice and row; none of channels that are not asked for.
     pub(crate) fn rows<const N: usize>(

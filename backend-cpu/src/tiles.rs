@@ -7,17 +7,16 @@
 
 mod grid;
 mod maps;
-mod product;
 mod strip;
 mod weights;
 
 use conv_core::{ConvKernel, ConvProblem, Cost, Machine, Operands, Pass, Result, Scratch, Unsupported};
 
 use crate::Cpu;
+use crate::product::PANEL;
+pub(crate) use crate::product::{Kind, LANES};
 pub(crate) use grid::Correlation;
 use maps::Maps;
-use product::PANEL;
-pub(crate) use product::{Kind, LANES};
 use weights::Weights;
 
 /// What turns tiles, kernels and products of one size into each other, for 16 maps in the lanes.

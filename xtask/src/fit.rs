@@ -187,7 +187,7 @@ impl Fit {
         let times = take_turns(&mut candidates, self.seconds).into_iter().collect::<Result<Vec<_>, _>>()?;
         let sample = |(way, times): (&crate::bench::ours::Way, &crate::bench::turns::Times)| {
             let words = [problem.to_string(), pass.name().into(), way.name.clone()];
-            Some(Sample::new(words, backend.machine().threads, times.median(), &cost(&way.name)?))
+            Some(Sample::new(words, backend.machine().threads, times.min(), &cost(&way.name)?))
         };
         Ok(ways.iter().zip(&times).filter_map(sample).collect())
     }

@@ -2,8 +2,7 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::axis::Tap;
-use super::layout::{Chunk, Layout};
+use super::made::{Chunk, Made};
 use crate::counted;
 
 /// Made channels of the widest tile of [`Products`], and output channels of that of [`Sums`].
@@ -56,10 +55,12 @@ macro_rules! of_rows {
 /// Makes a block of channels from padded maps: `made[r][t] = Σ weight[term][r] source[t + term]`, where the terms are
 /// summed channels and taps, the last axis fastest.
 pub(super) struct Products<'a> {
-    pub(super) layout: &'a Layout,
-    pub(super) taps: [&'a [Tap]; 3],
-    /// Summed channels.
+    pub(super) layout: &'a Made,
+    /// How far from a target on is what each tap meets.
+    pub(super) offsets: &'a [usize],
+    /// Summed channels, and values of the padded map of one.
     pub(super) channels: usize,
+    pub(super) map: usize,
     /// Made channels of the block.
     pub(super) rows: usize,
     /// `[term][row]`.
@@ -89,7 +90,8 @@ impl Products<'_> {
     #[inline(always)]
     fn tiles<S: Simd, const R: usize, const V: usize>(&mut self, simd: S) {
         let mut chunks = self.layout.chunks(S::F32_LANES);
-        let reach = (self.channels - 1) * self.layout.map + self.layout.reach(self.taps) + S::F32_LANES;
+        let most = self.offsets.iter().max().copied().unwrap_or(0);
+        let reach = (self.channels - 1) * self.map + most + S::F32_LANES;
         while !chunks.is_empty() {
             let mut tile = [Chunk::default(); V];
             for chunk in &mut tile {
@@ -102,7 +104,7 @@ impl Products<'_> {
             let sums = self.tile::<S, R, V>(simd, source, reach);
             for (row, sums) in sums.iter().enumerate() {
                 for (sum, chunk) in sums.iter().zip(tile) {
-                    let at = row * self.layout.made + chunk.made;
+                    let at = row * self.layout.len + chunk.made;
                     S::as_mut_simd_f32s(&mut self.made[at..at + S::F32_LANES]).0[0] = *sum;
                 }
             }
@@ -118,27 +120,18 @@ impl Products<'_> {
     ) -> [[S::f32s; V]; R] {
         let mut sums = [[simd.splat_f32s(0.0); V]; R];
         let mut weights = self.weights.as_chunks::<R>().0.iter();
-        let [slices, rows, columns] = self.taps;
-        counted::multiplied(
-            2 * S::F32_LANES * R * V * self.channels * slices.len() * rows.len() * columns.len(),
-        );
+        counted::multiplied(2 * S::F32_LANES * R * V * self.channels * self.offsets.len());
         for channel in 0..self.channels {
-            for slice in slices {
-                for row in rows {
-                    let map = channel * self.layout.map;
-                    let row = map + (slice.offset * self.layout.spans[1] + row.offset) * self.layout.row;
-                    for (tap, weight) in columns.iter().zip(&mut weights) {
-                        let term = row + self.layout.column(tap);
-                        let mut factors = [simd.splat_f32s(0.0); V];
-                        for (factor, source) in factors.iter_mut().zip(source) {
-                            *factor = load::<S>(&source[..reach], term);
-                        }
-                        for (sums, weight) in sums.iter_mut().zip(weight) {
-                            let weight = simd.splat_f32s(*weight);
-                            for (sum, factor) in sums.iter_mut().zip(factors) {
-                                *sum = simd.mul_add_e_f32s(weight, factor, *sum);
-                            }
-                        }
+            for (offset, weight) in self.offsets.iter().zip(&mut weights) {
+                let term = channel * self.map + offset;
+                let mut factors = [simd.splat_f32s(0.0); V];
+                for (factor, source) in factors.iter_mut().zip(source) {
+                    *factor = load::<S>(&source[..reach], term);
+                }
+                for (sums, weight) in sums.iter_mut().zip(weight) {
+                    let weight = simd.splat_f32s(*weight);
+                    for (sum, factor) in sums.iter_mut().zip(factors) {
+                        *sum = simd.mul_add_e_f32s(weight, factor, *sum);
                     }
                 }
             }
@@ -149,10 +142,12 @@ impl Products<'_> {
 
 /// Adds to weights of a block of output channels: `sums[r][term] += Σ gradient[r][t] source[t + term]` over images.
 pub(super) struct Sums<'a> {
-    pub(super) layout: &'a Layout,
-    pub(super) taps: [&'a [Tap]; 3],
-    /// Input channels.
+    pub(super) layout: &'a Made,
+    /// How far from a target on is what each tap meets.
+    pub(super) offsets: &'a [usize],
+    /// Input channels, and values of the padded map of one.
     pub(super) channels: usize,
+    pub(super) map: usize,
     /// Output channels of the block.
     pub(super) rows: usize,
     pub(super) images: usize,
@@ -172,18 +167,14 @@ impl Sums<'_> {
 
     /// Terms of a row: channels and taps.
     fn terms(&self) -> usize {
-        self.channels * self.taps.iter().map(|taps| taps.len()).product::<usize>()
+        self.channels * self.offsets.len()
     }
 
     /// What a term meets in the padded maps of an image.
     #[inline(always)]
     fn place(&self, term: usize) -> usize {
-        let [slices, rows, columns] = self.taps;
-        let (rest, column) = (term / columns.len(), &columns[term % columns.len()]);
-        let (rest, row) = (rest / rows.len(), &rows[rest % rows.len()]);
-        let (channel, slice) = (rest / slices.len(), &slices[rest % slices.len()]);
-        let Layout { map, spans, row: row_len, .. } = *self.layout;
-        channel * map + (slice.offset * spans[1] + row.offset) * row_len + self.layout.column(column)
+        let taps = self.offsets.len();
+        term / taps * self.map + self.offsets[term % taps]
     }
 }
 
@@ -217,7 +208,7 @@ impl Sums<'_> {
     #[inline(always)]
     fn tile<S: Simd, const R: usize, const J: usize>(&self, simd: S, at: [usize; J]) -> [[S::f32s; J]; R] {
         let mut sums = [[simd.splat_f32s(0.0); J]; R];
-        let made = self.layout.made;
+        let made = self.layout.len;
         counted::multiplied(2 * S::F32_LANES * R * J * self.images * self.layout.vectors(S::F32_LANES));
         for image in 0..self.images {
             for row in self.layout.rows() {

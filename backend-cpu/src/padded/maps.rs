@@ -4,11 +4,10 @@ use std::ops::Range;
 
 use conv_core::{ConvProblem, Cost, Machine, Pass, Role, Unsupported};
 
-use super::axis::{Class, Tap, classes};
-use super::copy;
 use super::kernel::{self, Products};
-use super::layout::{Layout, TAIL};
+use super::made::Made;
 use crate::epilogue;
+use crate::padding::{Class, Layout, TAIL, Tap, classes, pad};
 use crate::raw::{Columns, for_each_part, for_each_rectangle};
 
 /// Tasks a thread should find, so that threads end together.
@@ -59,13 +58,6 @@ pub(super) fn longest_band(
     Ok((band, of(band).ok_or_else(large)?))
 }
 
-/// Values of the padded maps of `channels` in a layout with these classes; `None` where they are very many.
-pub(super) fn padded_len(classes: [Class; 3], channels: usize) -> Option<usize> {
-    let residue = classes[2].span().checked_next_multiple_of(classes[2].stride)?;
-    let map = classes[0].span().checked_mul(classes[1].span())?.checked_mul(residue)?;
-    map.checked_mul(channels)?.checked_add(TAIL)
-}
-
 impl Maps {
     /// # Errors
     /// A refusal where the maps that a row of targets needs are very large.
@@ -113,11 +105,11 @@ impl Maps {
         for [a, b, c] in self.combinations() {
             let mut classes = [a.0, b.0, c.0];
             classes[self.cut].count = classes[self.cut].count.min(band.div_ceil(classes[self.cut].step));
-            padded = padded.max(padded_len(classes, self.channels()[1])?);
+            padded = padded.max(Layout::values(classes, self.channels()[1])?);
             if padded > MOST_VALUES {
                 return None;
             }
-            made = made.max(Layout::new(classes).made * kernel::MOST_ROWS.min(self.channels()[0]));
+            made = made.max(Made::new(&Layout::new(classes)).len * kernel::MOST_ROWS.min(self.channels()[0]));
         }
         Some([padded, made])
     }
@@ -154,7 +146,8 @@ impl Maps {
                     continue;
                 }
                 let terms = summed as f64 * (a.1.len() * b.1.len() * c.1.len()) as f64;
-                let slots = kernel::slots(self.lanes, made, layout.vectors(self.lanes));
+                let vectors = Made::new(&layout).vectors(self.lanes);
+                let slots = kernel::slots(self.lanes, made, vectors);
                 flops += times * 2.0 * self.lanes as f64 * slots * terms;
                 let padded = (layout.map + 16 * layout.spans[0] * layout.spans[1]) as f64 * summed as f64;
                 let rows = layout.classes[0].count * layout.classes[1].count;
@@ -195,12 +188,28 @@ impl Maps {
         let rows: Vec<_> = (0..images * groups).map(|maps| maps * made..(maps + 1) * made).collect();
         let bands = self.bands();
         let columns: Vec<_> = bands.iter().map(|band| band.start * rest..band.end * rest).collect();
+        let parts: Vec<Vec<Part>> = bands.iter().map(|band| self.parts(band)).collect();
         let scratch = (scratch, self.scratch.iter().sum());
         for_each_rectangle(out, points, [&rows, &columns], scratch, |[maps, band], mut out, scratch| {
-            let task =
-                Task { maps: self, source, packed, epilogue, image: maps / groups, group: maps % groups };
-            task.run(&bands[band], &mut out, scratch);
+            let (image, group, begin) = (maps / groups, maps % groups, columns[band].start);
+            let task = Task { maps: self, source, packed, epilogue, image, group, begin };
+            task.run(&parts[band], &mut out, scratch);
         });
+    }
+
+    /// The targets of a band, by classes.
+    fn parts(&self, band: &Range<usize>) -> Vec<Part> {
+        let (mut parts, mut before) = (Vec::new(), 0);
+        for axes in self.combinations() {
+            let padded = Layout::new(self.of_band(axes.map(|axis| axis.0), band));
+            let taps = axes.map(|axis| &axis.1[..]);
+            if padded.classes.iter().all(|class| class.count > 0) {
+                let (made, offsets) = (Made::new(&padded), padded.offsets(taps));
+                parts.push(Part { padded, made, offsets, before });
+            }
+            before += taps.iter().map(|taps| taps.len()).product::<usize>();
+        }
+        parts
     }
 
     /// Packs the weights as `[group][block of made channels][class][term][made channel]`.
@@ -242,7 +251,17 @@ fn target_shape(problem: &ConvProblem, pass: Pass) -> [usize; 3] {
     if pass == Pass::Forward { problem.output_shape() } else { problem.input_shape() }
 }
 
-/// All made channels of a group of one image.
+/// Targets of a band that meet the same taps.
+struct Part {
+    padded: Layout,
+    made: Made,
+    /// How far from a target on is what each tap meets.
+    offsets: Vec<usize>,
+    /// Taps of the classes before.
+    before: usize,
+}
+
+/// All made channels of a group in a band of one image, which begins with point `begin` of a map.
 struct Task<'a> {
     maps: &'a Maps,
     source: &'a [f32],
@@ -250,35 +269,32 @@ struct Task<'a> {
     epilogue: (Option<&'a [f32]>, bool),
     image: usize,
     group: usize,
+    begin: usize,
 }
 
 impl Task<'_> {
-    fn run(&self, band: &Range<usize>, out: &mut Columns<'_>, scratch: &mut [f32]) {
-        let Maps { problem, pass, cut, .. } = self.maps;
-        let shape = target_shape(problem, *pass);
-        let begin = band.start * shape[cut + 1..].iter().product::<usize>();
+    fn run(&self, parts: &[Part], out: &mut Columns<'_>, scratch: &mut [f32]) {
         let [made, summed] = self.maps.channels();
-        let points = problem.points(Role::Weight);
-        let (padded, made_maps) = scratch.split_at_mut(self.maps.scratch[0]);
-        // Terms of the classes before.
-        let mut before = 0;
-        for [slices, rows, columns] in self.maps.combinations() {
-            let taps = [&slices.1[..], &rows.1, &columns.1];
-            let terms = summed * taps.iter().map(|taps| taps.len()).product::<usize>();
-            let layout = Layout::new(self.maps.of_band([slices.0, rows.0, columns.0], band));
-            if layout.classes.iter().all(|class| class.count > 0) {
-                self.pad(&layout, padded);
-                for number in 0..kernel::blocks(made) {
-                    let block = kernel::block(made, number);
-                    let first = (self.group * made + block.start) * summed * points + before * block.len();
-                    let weights = &self.packed[first..][..terms * block.len()];
-                    let (rows, source) = (block.len(), &*padded);
-                    let made = &mut made_maps[..rows * layout.made];
-                    Products { layout: &layout, taps, channels: summed, rows, weights, source, made }.run();
-                    self.store(&layout, block, begin, made, out);
+        let points = self.maps.problem.points(Role::Weight);
+        let (source, made_maps) = scratch.split_at_mut(self.maps.scratch[0]);
+        for Part { padded, made: layout, offsets, before } in parts {
+            self.pad(padded, source);
+            for block in (0..kernel::blocks(made)).map(|number| kernel::block(made, number)) {
+                let first = (self.group * made + block.start) * points + before * block.len();
+                let made = &mut made_maps[..block.len() * layout.len];
+                Products {
+                    layout,
+                    offsets,
+                    channels: summed,
+                    map: padded.map,
+                    rows: block.len(),
+                    weights: &self.packed[first * summed..][..summed * offsets.len() * block.len()],
+                    source,
+                    made,
                 }
+                .run();
+                self.store(layout, block, made, out);
             }
-            before += terms;
         }
     }
 
@@ -293,26 +309,19 @@ impl Task<'_> {
         let first = (self.image * problem.groups() + self.group) * summed;
         let (maps, tail) = padded.split_at_mut(summed * layout.map);
         for (channel, map) in maps.chunks_exact_mut(layout.map).enumerate() {
-            copy::pad(layout, shape, &self.source[(first + channel) * points..][..points], map);
+            pad(layout, shape, &self.source[(first + channel) * points..][..points], map);
         }
         tail[..TAIL].fill(0.0);
     }
 
-    /// Writes a block of made maps to the rows of `out`, which begin with this point of a map.
-    fn store(
-        &self,
-        layout: &Layout,
-        block: Range<usize>,
-        begin: usize,
-        made: &mut [f32],
-        out: &mut Columns<'_>,
-    ) {
+    /// Writes a block of made maps to the rows of `out`.
+    fn store(&self, layout: &Made, block: Range<usize>, made: &mut [f32], out: &mut Columns<'_>) {
         let (bias, relu) = self.epilogue;
         let shape = target_shape(&self.maps.problem, self.maps.pass);
-        for (channel, map) in block.zip(made.chunks_exact_mut(layout.made)) {
+        for (channel, map) in block.zip(made.chunks_exact_mut(layout.len)) {
             let bias = bias.map(|bias| bias[self.group * self.maps.channels()[0] + channel]);
             let finish = |row: &mut [f32]| epilogue::apply(row, bias, relu);
-            copy::gather(layout, shape, begin, map, out.row(channel), finish);
+            layout.gather(shape, self.begin, map, out.row(channel), finish);
         }
     }
 }

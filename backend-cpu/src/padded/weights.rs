@@ -5,11 +5,10 @@ use std::ops::Range;
 
 use conv_core::{ConvProblem, Cost, Machine, Pass, Role, Unsupported};
 
-use super::axis::{Class, Tap, classes};
-use super::copy;
 use super::kernel::{self, Sums};
-use super::layout::{Layout, TAIL};
-use super::maps::{MOST_VALUES, MOST_WEIGHTS, cut_axis, longest_band, padded_len};
+use super::made::Made;
+use super::maps::{MOST_VALUES, MOST_WEIGHTS, cut_axis, longest_band};
+use crate::padding::{Class, Layout, TAIL, Tap, classes, pad};
 use crate::raw::for_each_part;
 
 /// Tasks a thread should find, so that threads end together.
@@ -82,6 +81,13 @@ impl Weights {
         Layout::new(classes)
     }
 
+    fn band(&self, band: &Range<usize>) -> Band {
+        let padded = self.of_band(band);
+        let rest: usize = self.problem.output_shape()[self.cut + 1..].iter().product();
+        let (made, offsets) = (Made::new(&padded), padded.offsets(self.taps()));
+        Band { padded, made, offsets, begin: band.start * rest }
+    }
+
     fn taps(&self) -> [&[Tap]; 3] {
         self.classes.each_ref().map(|(_, taps)| &taps[..])
     }
@@ -89,8 +95,8 @@ impl Weights {
     fn values(&self, band: usize) -> Option<[usize; 2]> {
         let mut classes = self.classes.each_ref().map(|(class, _)| *class);
         classes[self.cut] = classes[self.cut].within(&(0..band));
-        let padded = padded_len(classes, self.problem.group_in()).filter(|len| *len <= MOST_VALUES)?;
-        Some([padded, Layout::new(classes).made.checked_mul(self.most_channels())?])
+        let padded = Layout::values(classes, self.problem.group_in()).filter(|len| *len <= MOST_VALUES)?;
+        Some([padded, Made::new(&Layout::new(classes)).len.checked_mul(self.most_channels())?])
     }
 
     /// The output channels of a group in a division.
@@ -127,9 +133,10 @@ impl Weights {
                 continue;
             }
             let layout = self.of_band(&band);
-            flops += times * 2.0 * layout.made as f64 * slots;
+            let made = Made::new(&layout).len as f64;
+            flops += times * 2.0 * made * slots;
             let padded = (layout.map + 16 * layout.spans[0] * layout.spans[1]) as f64;
-            let gradient = layout.made as f64 * self.problem.group_out() as f64;
+            let gradient = made * self.problem.group_out() as f64;
             moves += times * (padded * self.problem.group_in() as f64 * self.divisions as f64 + gradient);
             // Sums are added lane by lane.
             let reduced = terms as f64 * self.problem.group_out() as f64 * 16.0;
@@ -158,6 +165,7 @@ impl Weights {
         let (sums, scratch) = workspace.split_at_mut(self.parts * len);
         sums.fill(0.0);
         let groups = self.problem.groups();
+        let bands: Vec<Band> = self.bands().map(|band| self.band(&band)).collect();
         let of = |task: usize| {
             let (part, rest) = (task / (groups * self.divisions), task % (groups * self.divisions));
             let batch = self.problem.batch();
@@ -166,6 +174,7 @@ impl Weights {
                 part,
                 Task {
                     weights: self,
+                    bands: &bands,
                     input,
                     gradient,
                     images,
@@ -194,9 +203,19 @@ impl Weights {
     }
 }
 
+/// A band of outputs, which begins with point `begin` of a map.
+struct Band {
+    padded: Layout,
+    made: Made,
+    /// How far from a target on is what each tap meets.
+    offsets: Vec<usize>,
+    begin: usize,
+}
+
 /// The sums of some output channels of a group over some images.
 struct Task<'a> {
     weights: &'a Weights,
+    bands: &'a [Band],
     input: &'a [f32],
     gradient: &'a [f32],
     images: Range<usize>,
@@ -206,56 +225,57 @@ struct Task<'a> {
 
 impl Task<'_> {
     fn run(&self, sums: &mut [f32], scratch: &mut [f32]) {
-        for band in self.weights.bands() {
-            let layout = self.weights.of_band(&band);
+        for band in self.bands {
             for first in self.images.clone().step_by(self.weights.images) {
                 let images = first..(first + self.weights.images).min(self.images.end);
-                self.add(&layout, band.start, images, sums, scratch);
+                self.add(band, images, sums, scratch);
             }
         }
     }
 
     /// Adds the sums over a band of some images.
-    fn add(
-        &self,
-        layout: &Layout,
-        begin: usize,
-        images: Range<usize>,
-        sums: &mut [f32],
-        scratch: &mut [f32],
-    ) {
+    fn add(&self, band: &Band, images: Range<usize>, sums: &mut [f32], scratch: &mut [f32]) {
         let problem = &self.weights.problem;
+        let Band { padded: layout, made: of_made, offsets, begin } = band;
         let (group_in, group_out, groups) = (problem.group_in(), problem.group_out(), problem.groups());
         let (shapes, points) = (
             [problem.input_shape(), problem.output_shape()],
             [Role::Input, Role::Output].map(|role| problem.points(role)),
         );
-        let (padded_image, made_image) = (group_in * layout.map, self.channels.len() * layout.made);
+        let (padded_image, made_image) = (group_in * layout.map, self.channels.len() * of_made.len);
         let (padded, made) = scratch.split_at_mut(images.len() * padded_image + TAIL);
-        let begin = begin * shapes[1][self.weights.cut + 1..].iter().product::<usize>();
         padded[images.len() * padded_image..].fill(0.0);
         for (number, image) in images.clone().enumerate() {
             let maps = padded[number * padded_image..].chunks_exact_mut(layout.map).take(group_in);
             for (channel, map) in maps.enumerate() {
                 let from = ((image * groups + self.group) * group_in + channel) * points[0];
-                copy::pad(layout, shapes[0], &self.input[from..][..points[0]], map);
+                pad(layout, shapes[0], &self.input[from..][..points[0]], map);
             }
-            let maps = made[number * made_image..].chunks_exact_mut(layout.made);
+            let maps = made[number * made_image..].chunks_exact_mut(of_made.len);
             for (channel, map) in self.channels.clone().zip(maps) {
                 let from = ((image * groups + self.group) * group_out + channel) * points[1];
-                copy::spread(layout, shapes[1], begin, &self.gradient[from + begin..from + points[1]], map);
+                of_made.spread(shapes[1], *begin, &self.gradient[from + begin..from + points[1]], map);
             }
         }
-        let taps = self.weights.taps();
         let terms = group_in * problem.points(Role::Weight);
         for number in 0..kernel::blocks(self.channels.len()) {
             let block = kernel::block(self.channels.len(), number);
             let rows = block.len();
-            let gradient = (&made[block.start * layout.made..], made_image);
+            let gradient = (&made[block.start * of_made.len..], made_image);
             let sums = &mut sums[block.start * terms..block.end * terms];
             let source = (&*padded, padded_image);
-            Sums { layout, taps, channels: group_in, rows, images: images.len(), source, gradient, sums }
-                .run();
+            Sums {
+                layout: of_made,
+                offsets,
+                channels: group_in,
+                map: layout.map,
+                rows,
+                images: images.len(),
+                source,
+                gradient,
+                sums,
+            }
+            .run();
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Pooling of maps: the largest value or the mean of each window.
 
+mod squares;
+
 use std::ops::Range;
 
 use crate::Axis;
@@ -111,7 +113,12 @@ pub fn pool(kind: PoolKind, axes: &[Axis; 3], input: &[f32], output: &mut [f32])
     let maps = input.chunks_exact(count(axes, |a| a.input));
     let scale = 1.0 / count(axes, |a| a.kernel) as f32;
     let mut row = [0.0; BLOCK];
+    let squares = squares::windows(axes).filter(|_| kind == PoolKind::Max);
     for (map, out) in maps.zip(output.chunks_exact_mut(count(axes, Axis::output))) {
+        if let Some(windows) = squares {
+            squares::largest(windows, map, out);
+            continue;
+        }
         for_each_block(axes, |at, columns, first| {
             let out = &mut out[first..][..columns.len()];
             match kind {
@@ -148,7 +155,12 @@ pub fn pool_backward(
     let maps = input.chunks_exact(size).zip(grad_output.chunks_exact(count(axes, Axis::output)));
     let scale = 1.0 / count(axes, |a| a.kernel) as f32;
     let (mut row, mut largest, mut places) = ([0.0; BLOCK], [0.0; BLOCK], [NOWHERE; BLOCK]);
+    let squares = squares::windows(axes).filter(|_| kind == PoolKind::Max);
     for ((map, dy), dx) in maps.zip(grad_input.chunks_exact_mut(size)) {
+        if let Some(windows) = squares {
+            squares::spread(windows, map, dy, dx);
+            continue;
+        }
         dx.fill(0.0);
         for_each_block(axes, |at, columns, first| {
             let dy = &dy[first..][..columns.len()];
@@ -215,6 +227,35 @@ mod tests {
     }
 
     proptest::proptest! {
+        /// Few values, so that many are equal, and a NaN now and then.
+        #[test]
+        fn squares_are_pooled_as_other_windows_are(
+            values in proptest::collection::vec(0u8..9, 2 * 24), height in proptest::sample::select(vec![2usize, 4, 6, 12])
+        ) {
+            let map: Vec<f32> = values.iter().map(|v| if *v == 8 { f32::NAN } else { f32::from(*v) - 3.0 }).collect();
+            let axis = |input: usize, kernel: usize| Axis::new(input, kernel).stride(2);
+            let axes = [Axis::UNIT, axis(height, 2), axis(48 / height, 2)];
+            // The same windows, with a row and a column that none meets.
+            let (rows, columns) = (height + 1, 48 / height + 1);
+            let mut wide = vec![f32::NAN; rows * columns];
+            for (x, value) in map.iter().enumerate() {
+                wide[x / (columns - 1) * columns + x % (columns - 1)] = *value;
+            }
+            let odd = [Axis::UNIT, axis(rows, 2), axis(columns, 2)];
+            let dy: Vec<f32> = (1..13).map(|i| i as f32).collect();
+            let pooled = |axes: &[Axis; 3], map: &[f32]| {
+                let (mut y, mut dx) = (vec![0.5; 12], vec![0.5; map.len()]);
+                pool(PoolKind::Max, axes, map, &mut y);
+                pool_backward(PoolKind::Max, axes, map, &dy, &mut dx);
+                (y.iter().map(|y| y.to_bits()).collect::<Vec<_>>(), dx)
+            };
+            let ((y, dx), (wide_y, wide_dx)) = (pooled(&axes, &map), pooled(&odd, &wide));
+            proptest::prop_assert_eq!(y, wide_y);
+            for (x, dx) in dx.iter().enumerate() {
+                proptest::prop_assert_eq!(*dx, wide_dx[x / (columns - 1) * columns + x % (columns - 1)]);
+            }
+        }
+
         #[test]
         fn pools_are_what_the_definition_says(
             (input, kernel, stride, dilation, lo, hi) in (1usize..90, 1usize..5, 1usize..4, 1usize..3, 0usize..3, 0usize..3)

@@ -7,6 +7,11 @@ use examples::Failure;
 /// Rounds in which every candidate has one turn.
 const ROUNDS: usize = 5;
 
+/// Rounds at most: a turn in which the hypervisor gave the processor to others is taken again, where its runs take fewer
+/// seconds than [`RETAKEN`].
+const MOST_ROUNDS: usize = 3 * ROUNDS;
+const RETAKEN: f64 = 0.5;
+
 /// Most runs of one candidate.
 const MOST_RUNS: usize = 250;
 
@@ -79,55 +84,101 @@ impl Times {
 
 /// Times all candidates for about `seconds` each: a run to warm up, then [`ROUNDS`] rounds, at least three runs
 /// of what takes up to two seconds. A run beyond [`ONCE`] is the only one. A candidate that fails has no more turns.
+/// Turns in which the processor was stolen do not count where there are enough others.
 pub(crate) fn take_turns(candidates: &mut [&mut dyn Candidate], seconds: f64) -> Vec<Result<Times, Failure>> {
+    take_turns_beside(candidates, seconds, stolen)
+}
+
+/// Ticks in which the hypervisor gave the processors to others so far; 0 where that is not told.
+fn stolen() -> u64 {
+    let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+    stat.split_whitespace().nth(8).and_then(|ticks| ticks.parse().ok()).unwrap_or(0)
+}
+
+fn take_turns_beside(
+    candidates: &mut [&mut dyn Candidate],
+    seconds: f64,
+    mut stolen: impl FnMut() -> u64,
+) -> Vec<Result<Times, Failure>> {
     let mut taken: Vec<Turns> = candidates.iter_mut().map(|candidate| Turns::begin(*candidate)).collect();
-    for round in 0..ROUNDS {
+    for round in 0..MOST_ROUNDS {
         for (candidate, turns) in candidates.iter_mut().zip(&mut taken) {
-            if round < turns.planned {
+            if turns.wants(round) {
                 std::thread::sleep(REST);
-                turns.take(*candidate, seconds);
+                turns.take(*candidate, seconds, &mut stolen);
             }
         }
     }
-    taken.into_iter().map(|turns| turns.found.map(Times::new)).collect()
+    taken.into_iter().map(|turns| turns.found.map(Runs::times)).collect()
 }
 
-/// The seconds of a candidate's runs so far, and how many turns it is to have.
+/// Seconds of runs, of all turns and of the quiet ones.
+#[derive(Default)]
+struct Runs {
+    all: Vec<f64>,
+    quiet: Vec<f64>,
+}
+
+impl Runs {
+    /// The quiet ones where those are half of what was wanted.
+    fn times(self) -> Times {
+        let least = self.all.len().min(LEAST_RUNS[0].1);
+        Times::new(if self.quiet.len() >= least { self.quiet } else { self.all })
+    }
+}
+
+/// A candidate's runs so far, and how many quiet turns it is still to have.
 struct Turns {
-    found: Result<Vec<f64>, Failure>,
-    planned: usize,
+    found: Result<Runs, Failure>,
+    left: usize,
 }
 
 impl Turns {
     fn begin(candidate: &mut dyn Candidate) -> Self {
         match candidate.run(1) {
-            Ok(first) if first[0] > ONCE => Turns { found: Ok(first), planned: 0 },
-            Ok(_) => Turns { found: Ok(Vec::new()), planned: ROUNDS },
-            Err(failure) => Turns { found: Err(failure), planned: 0 },
+            Ok(first) if first[0] > ONCE => {
+                Turns { found: Ok(Runs { quiet: first.clone(), all: first }), left: 0 }
+            }
+            Ok(_) => Turns { found: Ok(Runs::default()), left: ROUNDS },
+            Err(failure) => Turns { found: Err(failure), left: 0 },
         }
     }
 
-    fn take(&mut self, candidate: &mut dyn Candidate, seconds: f64) {
+    fn wants(&self, round: usize) -> bool {
+        let short = |runs: &Runs| runs.all.first().is_none_or(|first| *first < RETAKEN);
+        self.left > 0 && (round < ROUNDS || self.found.as_ref().is_ok_and(short))
+    }
+
+    fn take(&mut self, candidate: &mut dyn Candidate, seconds: f64, stolen: &mut impl FnMut() -> u64) {
         let Ok(found) = &mut self.found else { return };
-        match turn(candidate, found, seconds) {
-            Ok(()) => self.planned = planned_runs(found, seconds).min(self.planned),
-            Err(failure) => *self = Turns { found: Err(failure), planned: 0 },
+        let before = stolen();
+        match turn(candidate, &found.all, seconds) {
+            Ok(runs) => {
+                found.all.extend(&runs);
+                let planned = planned_runs(&found.all, seconds);
+                if stolen() == before {
+                    found.quiet.extend(runs);
+                    self.left -= 1;
+                }
+                // What is planned to run fewer times than there are rounds has no turn in each.
+                let quiet = found.quiet.len();
+                self.left = self.left.min(planned.saturating_sub(quiet));
+            }
+            Err(failure) => *self = Turns { found: Err(failure), left: 0 },
         }
     }
 }
 
 /// One turn: an equal share of the runs that `seconds` allows.
-fn turn(candidate: &mut dyn Candidate, found: &mut Vec<f64>, seconds: f64) -> Result<(), Failure> {
+fn turn(candidate: &mut dyn Candidate, found: &[f64], seconds: f64) -> Result<Vec<f64>, Failure> {
     if found.is_empty() {
-        found.extend(candidate.run(1)?);
-        return Ok(());
+        return candidate.run(1);
     }
     let planned = planned_runs(found, seconds);
     if found[0] < CACHED {
         candidate.run(1)?;
     }
-    found.extend(candidate.run(planned.div_ceil(ROUNDS))?);
-    Ok(())
+    candidate.run(planned.div_ceil(ROUNDS))
 }
 
 fn planned_runs(found: &[f64], seconds: f64) -> usize {
@@ -151,7 +202,7 @@ mod tests {
 
     fn runs_of(seconds: f64) -> (usize, bool) {
         let mut planted = Planted(seconds, 0);
-        let times = take_turns(&mut [&mut planted], 1.0).remove(0).unwrap();
+        let times = take_turns_beside(&mut [&mut planted], 1.0, || 0).remove(0).unwrap();
         assert_eq!(times.median(), seconds);
         (planted.1, times.once())
     }
@@ -170,10 +221,25 @@ mod tests {
     fn one_that_dies_leaves_the_others_their_times() {
         for lives in [0, 1, 10] {
             let (mut planted, mut mortal) = (Planted(0.1, 0), Mortal(lives));
-            let times = take_turns(&mut [&mut mortal, &mut planted], 1.0);
+            let times = take_turns_beside(&mut [&mut mortal, &mut planted], 1.0, || 0);
             assert_eq!(times[0], Err(Failure::Bad("dead".into())), "{lives} lives");
             assert_eq!(times[1].as_ref().unwrap().median(), 0.1);
             assert_eq!(planted.1, 10, "{lives} lives");
+        }
+    }
+
+    #[test]
+    fn stolen_turns_are_taken_again() {
+        // Each turn asks twice: the first three turns are disturbed, or all.
+        for (disturbed, runs) in [(3, 3 + ROUNDS), (usize::MAX, MOST_ROUNDS)] {
+            let (mut planted, mut asked, mut ticks) = (Planted(0.2, 0), 0, 0);
+            let stolen = || {
+                ticks += u64::from(asked % 2 == 1 && asked / 2 < disturbed);
+                asked += 1;
+                ticks
+            };
+            let times = take_turns_beside(&mut [&mut planted], 1.0, stolen).remove(0).unwrap();
+            assert_eq!((planted.1, times.median()), (1 + runs, 0.2));
         }
     }
 

@@ -16,7 +16,8 @@ pub(crate) struct Sample {
     pub(crate) pass: String,
     pub(crate) algorithm: String,
     pub(crate) threads: usize,
-    pub(crate) median_ms: f64,
+    /// The shortest of its runs.
+    pub(crate) ms: f64,
     transform_flops: f64,
     product_flops: f64,
     transform_idle: f64,
@@ -36,13 +37,13 @@ impl Sample {
         let Cost {
             transform_flops, product_flops, transform_idle, product_idle, moves, bytes, launches, ..
         } = *cost;
-        let median_ms = (seconds * 1e9).round() / 1e6;
+        let ms = (seconds * 1e9).round() / 1e6;
         Sample {
             problem,
             pass,
             algorithm,
             threads,
-            median_ms,
+            ms,
             transform_flops,
             product_flops,
             transform_idle,
@@ -79,7 +80,7 @@ impl Sample {
     }
 
     pub(crate) fn seconds(&self) -> f64 {
-        self.median_ms * 1e-3
+        self.ms * 1e-3
     }
 
     /// What these rates predict.

@@ -119,7 +119,7 @@ impl Product<'_> {
         let parts = rows.div_ceil(most);
         let mut vector = 0;
         while vector < vectors {
-            let width = [wide, wide / 2, 1].into_iter().find(|width| vector + width <= vectors).unwrap_or(1);
+            let width = wide.min(vectors - vector);
             for first in (0..terms).step_by(DEPTH) {
                 let terms = first..(first + DEPTH).min(terms);
                 for part in 0..parts {
@@ -148,6 +148,7 @@ impl Product<'_> {
         }
         match size[1] {
             1 => of_rows!(1),
+            3 if K == REAL => of_rows!(3),
             4 if K == REAL => of_rows!(4),
             _ => of_rows!(2),
         }

@@ -7,13 +7,13 @@ use conv_core::{Axis, Pass};
 /// Targets that meet the source at the same taps: all in forward; in backward-input those of one residue of the
 /// stride.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Class {
+pub(crate) struct Class {
     /// Target `first + step q` is number `q` of `count`.
-    pub(super) first: usize,
-    pub(super) step: usize,
-    pub(super) count: usize,
+    pub(crate) first: usize,
+    pub(crate) step: usize,
+    pub(crate) count: usize,
     /// Source positions from one number to the next.
-    pub(super) stride: usize,
+    pub(crate) stride: usize,
     /// The position, in the source or not, that number 0 meets at the tap of offset 0; and the greatest offset.
     low: isize,
     reach: usize,
@@ -21,24 +21,24 @@ pub(super) struct Class {
 
 /// A kernel point and where it meets the source: `offset` positions on.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Tap {
-    pub(super) point: usize,
-    pub(super) offset: usize,
+pub(crate) struct Tap {
+    pub(crate) point: usize,
+    pub(crate) offset: usize,
 }
 
 impl Class {
     /// Positions of the source that are read.
-    pub(super) fn span(&self) -> usize {
+    pub(crate) fn span(&self) -> usize {
         (self.count.max(1) - 1) * self.stride + self.reach + 1
     }
 
     /// The source element at the first position read, perhaps before the first one.
-    pub(super) fn low(&self) -> isize {
+    pub(crate) fn low(&self) -> isize {
         self.low
     }
 
     /// What of the class is among these targets.
-    pub(super) fn within(self, targets: &Range<usize>) -> Class {
+    pub(crate) fn within(self, targets: &Range<usize>) -> Class {
         let number = |target: usize| target.saturating_sub(self.first).div_ceil(self.step).min(self.count);
         let (begin, end) = (number(targets.start), number(targets.end));
         let low = self.low + (begin * self.stride) as isize;
@@ -47,7 +47,7 @@ impl Class {
 }
 
 /// The classes of an axis with their taps; all targets are in one of them.
-pub(super) fn classes(axis: &Axis, pass: Pass) -> Vec<(Class, Vec<Tap>)> {
+pub(crate) fn classes(axis: &Axis, pass: Pass) -> Vec<(Class, Vec<Tap>)> {
     let (padding, dilation) = (axis.padding.0, axis.dilation);
     if pass != Pass::BackwardInput {
         let tap = |point| Tap { point, offset: point * dilation };

@@ -1,0 +1,368 @@
+//! Forward and backward-input: tasks make some channels of a group in a box of targets.
+
+use std::ops::Range;
+
+use conv_core::{ConvProblem, Cost, Machine, Pass, Role, Unsupported};
+
+use super::cut::Cut;
+use super::pack::{Group, Piece};
+use super::unfold::{COPIED, Source, Unfold, for_each_row};
+use super::{MOST_VALUES, tensor_bytes, too_large};
+use crate::epilogue;
+use crate::padding::{Class, Layout, Tap, classes};
+use crate::product::{Kind, LANES, PANEL, Product, Scalars};
+use crate::raw::{Block, for_each_block, for_each_part};
+
+/// Tasks a thread should find, so that threads end together.
+const TASKS_PER_THREAD: usize = 4;
+
+/// Terms, channels times taps, that are unfolded at a time: products of so many do not feel their beginnings and ends.
+const TERMS: usize = 256;
+
+/// Targets of a box at most: beyond, nothing is gained.
+const MOST_TARGETS: usize = 1024;
+
+/// Made channels of a task at most: more would leave room for few targets in the second-level cache.
+const MOST_ROWS: usize = 256;
+
+/// Made channels whose weights stay in the second-level cache while all panels of a box pass by.
+const ROWS: usize = 48;
+
+/// How long a byte from the third-level cache takes, in bytes from memory.
+const CACHED: f64 = 0.2;
+
+/// The blocking of one problem and pass.
+pub(super) struct Maps {
+    problem: ConvProblem,
+    pass: Pass,
+    parts: Vec<Part>,
+    /// Values of a group's packed weights.
+    packed: usize,
+    cut: Cut,
+    /// Summed channels of a piece.
+    chunk: usize,
+    /// Made channels of a task.
+    rows: usize,
+    /// Values of a task's padded maps, unfolded panels and made maps.
+    lens: [usize; 3],
+    threads: usize,
+    /// Values of a quarter of the second-level cache.
+    cached: usize,
+}
+
+/// Targets that meet the same taps: in backward-input those of one residue of the stride on every axis.
+struct Part {
+    classes: [Class; 3],
+    taps: [Vec<Tap>; 3],
+    /// The kernel points of the taps.
+    points: Vec<usize>,
+    /// Where its pieces begin in a group's packed weights.
+    first: usize,
+}
+
+impl Part {
+    fn new(problem: &ConvProblem, axes: [&(Class, Vec<Tap>); 3]) -> Part {
+        let [a, b, c] = axes.map(|(_, taps)| taps);
+        let [_, h, w] = problem.kernel_shape();
+        let rows = a.iter().flat_map(|z| b.iter().map(move |y| z.point * h + y.point));
+        let points = rows.flat_map(|row| c.iter().map(move |x| row * w + x.point)).collect();
+        Part { classes: axes.map(|axis| axis.0), taps: axes.map(|axis| axis.1.clone()), points, first: 0 }
+    }
+
+    /// The classes of a box.
+    fn within(&self, [_, z, y, x]: &[Range<usize>; 4]) -> [Class; 3] {
+        let [a, b, c] = self.classes;
+        [a.within(z), b.within(y), c.within(x)]
+    }
+}
+
+impl Maps {
+    /// # Errors
+    /// A refusal where matrices are very large.
+    pub(super) fn new(machine: &Machine, problem: &ConvProblem, pass: Pass) -> Result<Maps, Unsupported> {
+        let far = |axis: &conv_core::Axis| axis.stride.max(axis.kernel) > 1 << 24;
+        if problem.volume().iter().any(far) || problem.len(Role::Weight) > MOST_VALUES / LANES {
+            return Err(too_large());
+        }
+        let axes = problem.volume().each_ref().map(|axis| classes(axis, pass));
+        let [a, b, c] = &axes;
+        let axes = a.iter().flat_map(|a| b.iter().flat_map(move |b| c.iter().map(move |c| [a, b, c])));
+        let parts: Vec<Part> = axes.map(|axes| Part::new(problem, axes)).collect();
+        let (threads, cached) = (machine.threads.max(1), machine.caches[1] / 4 / size_of::<f32>());
+        let [made, summed] = channels(problem, pass);
+        let kernel = problem.points(Role::Weight);
+        let chunk = summed.div_ceil(summed.div_ceil((TERMS / kernel).max(1)));
+        let rows = made.div_ceil(made.div_ceil(MOST_ROWS));
+        let most = (cached / (chunk * kernel).max(rows)).clamp(PANEL, MOST_TARGETS) / PANEL * PANEL;
+        let [z, y, x] = target_shape(problem, pass);
+        let counts = [problem.batch(), z, y, x];
+        let mut steps = [1; 4];
+        if pass == Pass::BackwardInput {
+            let of_axis = problem.volume().each_ref().map(|axis| axis.stride.min(axis.input));
+            steps[1..].copy_from_slice(&of_axis);
+        }
+        let most = steps.iter().fold(most, |most, step| most.saturating_mul(*step));
+        let blocks = problem.groups().saturating_mul(made.div_ceil(rows));
+        let cut = Cut::new(counts, steps, most, (threads * TASKS_PER_THREAD).div_ceil(blocks));
+        let (problem, lens) = (*problem, [0; 3]);
+        let mut maps = Maps { problem, pass, parts, packed: 0, cut, chunk, rows, lens, threads, cached };
+        for number in 0..maps.parts.len() {
+            maps.parts[number].first = maps.packed;
+            let last = maps.piece(&maps.parts[number], maps.pieces() - 1);
+            maps.packed = last.first + made * last.row;
+        }
+        let fits = |lens: &[usize; 3]| lens.iter().all(|len| *len < MOST_VALUES);
+        maps.lens = maps.largest().filter(fits).ok_or_else(too_large)?;
+        Ok(maps)
+    }
+
+    /// Pieces of a part.
+    fn pieces(&self) -> usize {
+        self.channels()[1].div_ceil(self.chunk)
+    }
+
+    fn piece(&self, part: &Part, number: usize) -> Piece {
+        let ([made, summed], begin) = (self.channels(), number * self.chunk);
+        let row = |channels: usize| (channels * part.points.len()).next_multiple_of(LANES);
+        let channels = begin..(begin + self.chunk).min(summed);
+        let first = part.first + number * made * row(self.chunk);
+        Piece { row: row(channels.len()), channels, first }
+    }
+
+    /// Values that the largest box needs.
+    fn largest(&self) -> Option<[usize; 3]> {
+        let ([images, lens @ ..], mut most) = (self.cut.lens(), [0; 3]);
+        for part in &self.parts {
+            let mut classes = part.classes;
+            for (class, len) in classes.iter_mut().zip(lens) {
+                class.count = class.count.min(len.div_ceil(class.step));
+            }
+            let targets = images * classes.iter().map(|class| class.count).product::<usize>();
+            let padded = Layout::values(classes, images.checked_mul(self.chunk)?)?;
+            let terms = self.chunk.checked_mul(part.points.len())?;
+            let unfolded = targets.next_multiple_of(PANEL).checked_mul(terms)?.checked_add(COPIED)?;
+            let made = self.rows.checked_mul(targets.next_multiple_of(LANES))?;
+            for (most, len) in most.iter_mut().zip([padded, unfolded, made]) {
+                *most = len.checked_next_multiple_of(LANES)?.max(*most);
+            }
+        }
+        Some(most)
+    }
+
+    /// Made and summed channels of a group.
+    fn channels(&self) -> [usize; 2] {
+        channels(&self.problem, self.pass)
+    }
+
+    /// Values of the packed weights, then of every thread's scratch.
+    pub(super) fn workspace_len(&self) -> usize {
+        self.problem.groups() * self.packed + self.threads * self.lens.iter().sum::<usize>()
+    }
+
+    /// What the pass takes: products of whole vectors of targets; every value copied to padded maps and from made ones,
+    /// with 16 more a row, and in unfolded lines whole vectors, with one more a row, for every block of made channels;
+    /// the operands once, and the weights for every box where the second-level cache does not keep them.
+    pub(super) fn cost(&self) -> Cost {
+        let [made, summed] = self.channels();
+        let (groups, blocks) = (self.problem.groups() as f64, made.div_ceil(self.rows) as f64);
+        let (mut flops, mut moves) = (0.0, self.packed as f64);
+        for (ranges, times) in self.cut.kinds() {
+            for part in &self.parts {
+                let layout = Layout::new(part.within(&ranges));
+                let [a, b, c] = layout.classes;
+                if a.count * b.count * c.count == 0 {
+                    continue;
+                }
+                let images = ranges[0].len();
+                let (rows, terms) = (images * a.count * b.count, summed as f64 * part.points.len() as f64);
+                let targets = (rows * c.count).next_multiple_of(LANES);
+                flops += times * Kind::Real.flops() * made as f64 * targets as f64 * terms;
+                let padded = images * (layout.map + 16 * layout.spans[0] * layout.spans[1]);
+                let line = rows * (c.count.next_multiple_of(COPIED) + COPIED);
+                let stored = made as f64 * (rows * (c.count + 16)) as f64;
+                moves += times * (blocks * (summed as f64 * padded as f64 + terms * line as f64) + stored);
+            }
+        }
+        let boxes = self.cut.len() as f64;
+        let reread = if self.packed > self.cached { boxes * self.packed as f64 * CACHED } else { 0.0 };
+        let bytes = tensor_bytes(&self.problem) + 4.0 * groups * (self.packed as f64 + reread);
+        let cost = Cost {
+            product_flops: flops * groups,
+            moves: moves * groups,
+            bytes,
+            launches: 2.0,
+            ..Cost::default()
+        };
+        let blocks = self.problem.groups().saturating_mul(made.div_ceil(self.rows));
+        cost.in_tasks(self.cut.len().saturating_mul(blocks), self.threads)
+    }
+
+    /// Computes the pass.
+    pub(super) fn run(
+        &self,
+        [source, weight]: [&[f32]; 2],
+        out: &mut [f32],
+        epilogue: (Option<&[f32]>, bool),
+        workspace: &mut [f32],
+    ) {
+        let (packed, scratch) = workspace.split_at_mut(self.problem.groups() * self.packed);
+        self.pack(weight, packed);
+        let (made, groups, [z, y, x]) =
+            (self.channels()[0], self.problem.groups(), target_shape(&self.problem, self.pass));
+        let rows = |group: usize| (0..made).step_by(self.rows).map(move |row| (group * made + row, row));
+        let block = |(first, row): (usize, usize)| first..first + self.rows.min(made - row);
+        let channels = (0..groups).flat_map(rows).map(block).collect();
+        let ranges = |axis| self.cut.ranges(axis);
+        let parts = [ranges(0), channels, ranges(1), ranges(2), ranges(3)];
+        let shape = [self.problem.batch(), groups * made, z, y, x];
+        let scratch = (scratch, self.lens.iter().sum());
+        for_each_block(out, shape, &parts, scratch, |_, mut block, scratch| {
+            let channels = block.ranges()[1].clone();
+            let (group, row) = (channels.start / made, channels.start % made);
+            let packed = &packed[group * self.packed..][..self.packed];
+            let rows = row..row + channels.len();
+            Task { maps: self, group, rows, source, packed, epilogue }.run(&mut block, scratch);
+        });
+    }
+
+    /// Packs the weights of every group, piece after piece.
+    fn pack(&self, weight: &[f32], packed: &mut [f32]) {
+        let ([made, summed], points) = (self.channels(), self.problem.points(Role::Weight));
+        let (parts, pieces) = (self.parts.len(), self.pieces());
+        let of = |index: usize| {
+            let (rest, part) = (index / pieces, &self.parts[index / pieces % parts]);
+            (rest / parts, part, self.piece(part, index % pieces))
+        };
+        let range = |index: usize| {
+            let (group, _, piece) = of(index);
+            let first = group * self.packed + piece.first;
+            first..first + made * piece.row
+        };
+        let count = self.problem.groups() * parts * pieces;
+        for_each_part(packed, count, range, (&mut [], 0), |index, packed, _| {
+            let (group, part, piece) = of(index);
+            let weights = &weight[group * made * summed * points..][..made * summed * points];
+            let group = Group { weights, pass: self.pass, made, summed, points };
+            piece.pack(&group, &part.points, packed);
+        });
+    }
+}
+
+/// Made and summed channels of a group.
+fn channels(problem: &ConvProblem, pass: Pass) -> [usize; 2] {
+    let (group_in, group_out) = (problem.group_in(), problem.group_out());
+    if pass == Pass::Forward { [group_out, group_in] } else { [group_in, group_out] }
+}
+
+/// The targets of each panel: nearly equal numbers of whole vectors.
+fn panels(targets: usize) -> Vec<Range<usize>> {
+    let vectors = targets.div_ceil(LANES);
+    let count = targets.div_ceil(PANEL);
+    let first = |panel: usize| panel * vectors / count * LANES;
+    (0..count).map(|panel| first(panel)..first(panel + 1).min(targets)).collect()
+}
+
+fn target_shape(problem: &ConvProblem, pass: Pass) -> [usize; 3] {
+    if pass == Pass::Forward { problem.output_shape() } else { problem.input_shape() }
+}
+
+/// Some made channels of a group in a box.
+struct Task<'a> {
+    maps: &'a Maps,
+    group: usize,
+    rows: Range<usize>,
+    source: &'a [f32],
+    packed: &'a [f32],
+    epilogue: (Option<&'a [f32]>, bool),
+}
+
+impl Task<'_> {
+    fn run(&self, block: &mut Block<'_>, scratch: &mut [f32]) {
+        let [padded, unfolded, _] = self.maps.lens;
+        let (padded, rest) = scratch.split_at_mut(padded);
+        let (unfolded, made) = rest.split_at_mut(unfolded);
+        let [images, _, slices, rows, columns] = block.ranges().clone();
+        let ranges = [images, slices, rows, columns];
+        for part in &self.maps.parts {
+            let layout = Layout::new(part.within(&ranges));
+            let targets = ranges[0].len() * layout.classes.iter().map(|class| class.count).product::<usize>();
+            if targets == 0 {
+                continue;
+            }
+            let made = &mut made[..self.rows.len() * targets.next_multiple_of(LANES)];
+            if part.points.is_empty() {
+                made.fill(0.0);
+            }
+            let panels = panels(targets);
+            let offsets = layout.offsets(part.taps.each_ref().map(|taps| &taps[..]));
+            let pieces = if part.points.is_empty() { 0 } else { self.maps.pieces() };
+            for piece in (0..pieces).map(|number| self.maps.piece(part, number)) {
+                let (images, channels) = (ranges[0].len(), piece.channels.len());
+                let (layout, offsets, panels) = (&layout, &offsets[..], &panels[..]);
+                let unfold = Unfold { layout, offsets, images, channels, panels, line: PANEL };
+                unfold.run(&self.source(ranges[0].start, &piece), padded, unfolded);
+                self.multiply(&piece, panels, channels * offsets.len(), unfolded, made);
+            }
+            self.store(&ranges[0], &layout, made, block);
+        }
+    }
+
+    /// The source maps of a piece, from this image on.
+    fn source(&self, image: usize, piece: &Piece) -> Source<'_> {
+        let (problem, summed) = (&self.maps.problem, self.maps.channels()[1]);
+        let shape = match self.maps.pass {
+            Pass::Forward => problem.input_shape(),
+            _ => problem.output_shape(),
+        };
+        let apart = problem.groups() * summed;
+        let map = image * apart + self.group * summed + piece.channels.start;
+        Source { tensor: self.source, shape, map, apart }
+    }
+
+    /// `made[row][target] (+)= Σ weight[row][term] unfolded[term][target]`.
+    fn multiply(
+        &self,
+        piece: &Piece,
+        panels: &[Range<usize>],
+        terms: usize,
+        unfolded: &[f32],
+        made: &mut [f32],
+    ) {
+        let rows = self.rows.len();
+        let apart = made.len() / rows;
+        let weights = &self.packed[piece.first + self.rows.start * piece.row..][..rows * piece.row];
+        let blocks = rows.div_ceil(ROWS);
+        for block in 0..blocks {
+            let (row, end) = (block * rows / blocks, (block + 1) * rows / blocks);
+            for (panel, right) in panels.iter().zip(unfolded.chunks_exact(terms * PANEL)) {
+                let sizes = [end - row, panel.len().div_ceil(LANES), terms];
+                let left = Scalars::Rows(&weights[row * piece.row..], piece.row);
+                let out = (&mut made[row * apart + panel.start..], apart);
+                let (right, add) = (right.as_chunks().0, piece.channels.start > 0);
+                Product { kind: Kind::Real, sizes, left, right, out, add }.run();
+            }
+        }
+    }
+
+    /// Writes the made maps to the block.
+    fn store(&self, images: &Range<usize>, layout: &Layout, made: &mut [f32], block: &mut Block<'_>) {
+        let (bias, relu) = self.epilogue;
+        let class = layout.classes[2];
+        let apart = made.len() / self.rows.len();
+        let columns = class.first..class.first + (class.count - 1) * class.step + 1;
+        let first = self.group * self.maps.channels()[0] + self.rows.start;
+        for (channel, made) in made.chunks_exact_mut(apart).enumerate() {
+            epilogue::apply(made, bias.map(|bias| bias[first + channel]), relu);
+        }
+        for (channel, made) in made.chunks_exact(apart).enumerate() {
+            for_each_row(images, layout, |target, place| {
+                let [to] = block.rows::<1>(place, first + channel..first + channel + 1, columns.clone());
+                let from = &made[target..target + class.count];
+                match class.step {
+                    1 => to.copy_from_slice(from),
+                    step => to.iter_mut().step_by(step).zip(from).for_each(|(to, from)| *to = *from),
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Windows of 2 × 2 side by side on even maps: every point is in one window, and neighbouring windows go together.
+
+use super::{larger, masked};
+use crate::Axis;
+
+/// Two neighbouring points of a row.
+type Pair = [f32; 2];
+
+/// Windows in a row of a map, where all windows are such.
+pub(super) fn windows([a, b, c]: &[Axis; 3]) -> Option<usize> {
+    let square = |axis: &Axis| {
+        let Axis { input, kernel, stride, dilation, padding } = *axis;
+        input % 2 == 0 && [kernel, stride, dilation] == [2, 2, 1] && padding == (0, 0)
+    };
+    (*a == Axis::UNIT && square(b) && square(c)).then_some(c.input / 2)
+}
+
+/// Whether the second point is the larger one, all ones or zero, and the larger one.
+#[inline(always)]
+fn of_pair([left, right]: Pair) -> (u32, f32) {
+    let mask = larger(right, left);
+    (mask, masked(mask, right, left))
+}
+
+/// The largest point of each window of a map with so many windows in a row.
+#[inline(always)]
+pub(super) fn largest(windows: usize, map: &[f32], out: &mut [f32]) {
+    let pairs = map.as_chunks::<2>().0;
+    for (rows, out) in pairs.chunks_exact(2 * windows).zip(out.chunks_exact_mut(windows)) {
+        let (upper, lower) = rows.split_at(windows);
+        for ((upper, lower), out) in upper.iter().zip(lower).zip(out) {
+            let ((_, upper), (_, lower)) = (of_pair(*upper), of_pair(*lower));
+            *out = masked(larger(lower, upper), lower, upper);
+        }
+    }
+}
+
+/// The gradient of each window's output at its largest point, zero at the others.
+#[inline(always)]
+pub(super) fn spread(windows: usize, map: &[f32], dy: &[f32], dx: &mut [f32]) {
+    let rows = map.as_chunks::<2>().0.chunks_exact(2 * windows).zip(dy.chunks_exact(windows));
+    for ((rows, dy), dx) in rows.zip(dx.as_chunks_mut::<2>().0.chunks_exact_mut(2 * windows)) {
+        let (upper, lower) = rows.split_at(windows);
+        let (dx_upper, dx_lower) = dx.split_at_mut(windows);
+        let targets = dx_upper.iter_mut().zip(dx_lower).zip(dy);
+        for ((upper, lower), ((dx_upper, dx_lower), dy)) in upper.iter().zip(lower).zip(targets) {
+            let ((right_above, upper), (right_below, lower)) = (of_pair(*upper), of_pair(*lower));
+            let below = larger(lower, upper);
+            let only = |mask: u32| f32::from_bits(mask & dy.to_bits());
+            *dx_upper = [only(!below & !right_above), only(!below & right_above)];
+            *dx_lower = [only(below & !right_below), only(below & right_below)];
+        }
+    }
+}
