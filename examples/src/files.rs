@@ -88,8 +88,8 @@ pub fn write_whole(
 /// Why it cannot.
 pub fn check_writable(flag: &str, path: &Path) -> Result<(), Failure> {
     let about = about(flag, path);
-    if path.is_dir() || path.file_name().is_none() {
-        return Err(about("expected a file name, found a folder".into()));
+    if (path.exists() && !path.is_file()) || path.file_name().is_none() {
+        return Err(about("expected a file name, found a folder or device".into()));
     }
     if !folder(path).is_dir() {
         return Err(about(format!("expected an existing folder, found none at {}", shown(&folder(path)))));

@@ -102,6 +102,18 @@ fn a_folder_in_cifar10s_form_is_learnt_with_crops_and_flips() {
 }
 
 #[test]
+fn published_files_come_from_the_mirror_asked_for() {
+    let folder = Folder::new();
+    // Nobody listens there once the listener is dropped.
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (dir, mirror) = (folder.file("mnist"), format!("http://{closed}/files/"));
+    let words = ["--data", "mnist", "--data-dir", &dir, "--download", "--mirror", &mirror];
+    let (code, message) = failure::<Train>(&words);
+    let expected = format!("{mirror}train-images-idx3-ubyte.gz: expected 9912422 bytes, found 0: ");
+    assert!(code == 2 && message.starts_with(&expected), "{message}");
+}
+
+#[test]
 fn weights_of_a_state_dict_are_where_training_begins() {
     let folder = Folder::new();
     let file = folder.file("weights.safetensors");
@@ -177,7 +189,7 @@ fn bad_input_is_found_before_training() {
     train(&["--epochs", "1", "--save", &other, "--batch", "500"]);
     let here = folder.path().to_str().unwrap();
     let before = folder.names();
-    let cases: [(&[&str], &str); 21] = [
+    let cases: [(&[&str], &str); 22] = [
         (&["--algorithm", "nonsense"], "unknown algorithm \"nonsense\""),
         (&["--backend", "cuda"], "backend cuda: "),
         (&["--threads", "0"], "--threads"),
@@ -195,6 +207,7 @@ fn bad_input_is_found_before_training() {
         (&["--save", &none], "expected an existing folder"),
         (&["--save", here], "expected a file name, found a folder"),
         (&["--metrics", &none], "expected an existing folder"),
+        (&["--metrics", "/dev/null"], "expected a file name, found a folder or device"),
         (&["--resume", &none], "No such file"),
         (&["--weights", &none], "No such file"),
         (&["--resume", &garbage, "--metrics", &metrics], "checkpoint "),

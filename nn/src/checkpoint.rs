@@ -9,8 +9,8 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 use conv_core::Ops;
-use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
+use safetensors::{SafeTensorError, SafeTensors};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -135,7 +135,7 @@ fn read<S: DeserializeOwned>(
     wanted: &[Tensor],
 ) -> std::result::Result<(Vec<Vec<f32>>, S), String> {
     let bytes = read_bounded(path, wanted)?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|error| error.to_string())?;
+    let file = opened(&bytes)?;
     let values = wanted.iter().map(|tensor| values(&file, tensor)).collect::<std::result::Result<_, _>>()?;
     let known = |name: &&str| wanted.iter().any(|tensor| tensor.name == *name);
     if let Some(name) = file.names().into_iter().filter(|name| !known(name)).min() {
@@ -146,10 +146,19 @@ fn read<S: DeserializeOwned>(
 
 /// The state in a file's bytes.
 fn state_of<S: DeserializeOwned>(bytes: &[u8]) -> std::result::Result<S, String> {
-    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| error.to_string())?;
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(not_safetensors)?;
     let state = header.metadata().as_ref().and_then(|metadata| metadata.get(STATE));
     let state = state.ok_or_else(|| format!("expected {STATE:?} in its metadata, found none"))?;
     serde_json::from_str(state).map_err(|error| format!("{STATE}: {error}"))
+}
+
+/// A file's tensors.
+pub(crate) fn opened(bytes: &[u8]) -> std::result::Result<SafeTensors<'_>, String> {
+    SafeTensors::deserialize(bytes).map_err(not_safetensors)
+}
+
+fn not_safetensors(error: SafeTensorError) -> String {
+    format!("expected a safetensors file, found: {error}")
 }
 
 /// The whole file, unless it is longer than one of these tensors can be.

@@ -12,7 +12,7 @@ pub use audio::audio;
 pub use large_kernel::large_kernel;
 pub use lenet::lenet;
 pub use paper::paper;
-pub use report::report;
+pub use report::{report, spectral};
 pub use resnet::resnet;
 pub use volume::volume;
 

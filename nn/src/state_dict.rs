@@ -7,10 +7,9 @@
 use std::path::Path;
 
 use conv_core::Ops;
-use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 
-use crate::checkpoint::{Tensor, bytes_of, failure, read_bounded, values, write_whole};
+use crate::checkpoint::{Tensor, bytes_of, failure, opened, read_bounded, values, write_whole};
 use crate::{Layer, Parameter, Result, Sequential};
 
 /// What PyTorch's batch normalisation counts for itself; nothing here depends on it.
@@ -54,7 +53,7 @@ pub fn load<B: Ops>(path: impl AsRef<Path>, backend: &B, network: &mut Sequentia
 
 fn read(path: &Path, wanted: &[Tensor]) -> std::result::Result<Vec<Vec<f32>>, String> {
     let bytes = read_bounded(path, wanted)?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|error| error.to_string())?;
+    let file = opened(&bytes)?;
     let known = |name: &str| wanted.iter().any(|tensor| tensor.name == name) || name.ends_with(COUNTER);
     if let Some(name) = file.names().into_iter().filter(|name| !known(name)).min() {
         return Err(format!("tensor {:?} is not of this network", conv_core::shorten(name)));

@@ -68,9 +68,9 @@ fn bad_files_are_named_and_change_nothing() {
         load(&path, network).unwrap_err().strip_prefix(&prefix).unwrap().to_owned()
     };
     for (len, expected) in [
-        (bytes.len() - 1, "incomplete metadata, file not fully covered"),
-        (100, "invalid header length"),
-        (0, "header too small"),
+        (bytes.len() - 1, "expected a safetensors file, found: incomplete metadata, file not fully covered"),
+        (100, "expected a safetensors file, found: invalid header length"),
+        (0, "expected a safetensors file, found: header too small"),
     ] {
         std::fs::write(&path, &bytes[..len]).unwrap();
         assert_eq!(message(&mut network), expected);

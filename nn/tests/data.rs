@@ -6,7 +6,6 @@ use std::fs;
 use std::path::Path;
 
 use nn::data::{DataError, Dataset, cifar10, cifar100, fashion_mnist, image, image_folder, mnist};
-use proptest::prelude::*;
 use published::*;
 
 type Files = Vec<(String, Vec<u8>)>;
@@ -256,51 +255,8 @@ fn bad_folders_and_images_are_named() {
     assert!(load().contains("test: No such file"));
     picture(folder.path(), "test/b/x.png", (2, 2), [0; 3]);
     assert!(load().ends_with("b: expected a class that is trained, found another"));
-    for side in [0, 1 << 20] {
+    for side in [0, 4097] {
         let found = image(&folder.path().join("test/b/x.png"), side).unwrap_err().to_string();
-        assert!(found.ends_with("expected a side of 1 to 65536 points"), "{found}");
-    }
-}
-
-/// These bytes with some changed, cut or added.
-fn damaged(bytes: Vec<u8>) -> impl Strategy<Value = Vec<u8>> {
-    let len = bytes.len();
-    let changes = prop::collection::vec((0..len, any::<u8>()), 0..8);
-    (changes, 0..=len, prop::collection::vec(any::<u8>(), 0..16)).prop_map(move |(changes, keep, tail)| {
-        let mut bytes = bytes.clone();
-        changes.into_iter().for_each(|(at, byte)| bytes[at] = byte);
-        bytes.truncate(if keep < len / 2 { len } else { keep });
-        [bytes, tail].concat()
-    })
-}
-
-fn any_bytes(good: Vec<u8>) -> impl Strategy<Value = Vec<u8>> {
-    prop_oneof![prop::collection::vec(any::<u8>(), 0..4000), damaged(good)]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
-    #[test]
-    fn no_bytes_make_a_loader_panic(
-        record in any_bytes(records(&[1, 2], 1)),
-        pickle in any_bytes(pickled(&[1, 2], "labels")),
-        small in damaged(pickled(&[], "labels")),
-        gzip in any_bytes(archive(&[("data_batch_1.bin".into(), records(&[1], 1))])),
-        image in any_bytes(idx(&[2, 4, 5], &[9; 40])),
-        label in any_bytes(idx(&[2], &[9; 2])),
-    ) {
-        let replaced = |files: Files, name: &str, bytes: Vec<u8>| {
-            let folder = folder(&files);
-            fs::write(folder.path().join(name), bytes).unwrap();
-            folder
-        };
-        let _ = cifar10(replaced(cifar10_binary(), "test_batch.bin", record).path());
-        let _ = cifar10(replaced(cifar10_python(), "test_batch", pickle).path());
-        let _ = cifar10(replaced(cifar10_python(), "test_batch", small).path());
-        let _ = cifar10(replaced(Files::new(), "cifar-10-binary.tar.gz", gzip).path());
-        let _ = mnist(replaced(mnist_files(), "t10k-images-idx3-ubyte", image).path());
-        let _ = mnist(replaced(mnist_files(), "train-labels-idx1-ubyte.gz", label.clone()).path());
-        let _ = mnist(replaced(mnist_files(), "train-labels-idx1-ubyte", label).path());
+        assert!(found.ends_with("expected a side of 1 to 4096 points"), "{found}");
     }
 }

@@ -115,6 +115,16 @@ fn a_later_call_goes_on_too_and_a_server_without_ranges_begins_anew() {
     assert_eq!(*asked.lock().unwrap(), [Some(70_000), Some(70_000)]);
 }
 
+#[test]
+fn what_is_left_of_another_file_is_dropped() {
+    let (remote, asked) = server(&[Answer::All, Answer::All]);
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("file.bin.part"), "<html>").unwrap();
+    let path = remote.fetch(folder.path(), |_| ()).unwrap();
+    assert!(fs::read(path).unwrap() == file());
+    assert_eq!(*asked.lock().unwrap(), [Some(6), None]);
+}
+
 /// The message of a fetch that fails, which leaves these files behind.
 fn failure(answers: &'static [Answer], left: &[&str]) -> String {
     let (remote, _) = server(answers);

@@ -34,6 +34,7 @@ fn networks_learn() {
     let backend = &Cpu::new();
     check("lenet", models::lenet(backend, 3, 10, 1), &[4, 3, 32, 32], 10, 62_006);
     check("report", models::report(backend, 3, 20, 7, 10, 1), &[4, 3, 20, 20], 10, 107_582);
+    check("spectral", models::spectral(backend, 3, 20, 7, 10, 1), &[4, 3, 20, 20], 10, 107_918);
     check("resnet", models::resnet(backend, 3, 10, 1), &[4, 3, 16, 16], 10, 78_042);
     check("large_kernel", models::large_kernel(backend, 3, 13, 10, 1), &[4, 3, 32, 32], 10, 91_690);
     check("audio", models::audio(backend, 1, 5, 1), &[4, 1, 2000], 5, 37_509);

@@ -12,7 +12,7 @@ pub(crate) mod turns;
 
 use std::cell::RefCell;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use conv_core::algorithm::find;
 use conv_core::{Engine, Limits, Ops, Policy};
@@ -75,7 +75,7 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
 
-    /// Where a page with the charts of all measurements in the CSV's folder goes, as `report` draws them.
+    /// Where a page with the charts of these measurements goes, as `report` draws them.
     #[arg(long, value_name = "FILE", requires = "csv")]
     page: Option<PathBuf>,
 
@@ -151,8 +151,7 @@ impl Found<'_> {
         self.bar.finish_and_clear();
         summary::print(self.out, &self.all, choose)?;
         if let (Some(page), Some(csv)) = (&self.bench.page, &self.bench.csv) {
-            let folder = csv.parent().filter(|folder| !folder.as_os_str().is_empty());
-            report::write(folder.unwrap_or(Path::new(".")), page)?;
+            report::write_run(csv, page)?;
         }
         let wrong: Vec<String> = self.all.iter().flat_map(|measured| measured.wrong.clone()).collect();
         if wrong.is_empty() { Ok(()) } else { Err(Failure::Wrong(wrong.join("\n"))) }

@@ -30,9 +30,9 @@ pub(crate) fn run(long: bool) -> anyhow::Result<()> {
         cmd!(sh, "cargo test --package backend-cuda --features emulate --release --quiet -- --ignored")
             .run()?;
         cust::run_emulated(&sh)?;
-        cmd!(sh, "cargo test --package backend-cpu --features candle --test candle --quiet").run()?;
-        // As on processors without AVX-512.
-        cmd!(sh, "cargo test --package fft-core --package backend-cpu --no-default-features --quiet")
+        // As on processors without AVX-512, and the layers for candle in the same compilation.
+        let packages = ["--package", "fft-core", "--package", "backend-cpu"];
+        cmd!(sh, "cargo test {packages...} --no-default-features --features backend-cpu/candle --quiet")
             .run()?;
     }
     println!("ci: passed");

@@ -42,6 +42,17 @@ pub(crate) fn run(report: &Report) -> Result<(), Failure> {
     write(&report.results, &report.output)
 }
 
+/// Writes the page of one run: the charts of this CSV.
+///
+/// # Errors
+/// As [`write()`].
+pub(crate) fn write_run(csv: &Path, page: &Path) -> Result<(), Failure> {
+    let folder = csv.parent().unwrap_or(Path::new(""));
+    let text = read::source(folder, csv).and_then(|source| page::render_run(&source));
+    let text = text.map_err(|error| Failure::Bad(format!("{error:#}")))?;
+    write_whole("--page", page, |to| to.write_all(text.as_bytes()).map_err(|error| error.to_string()))
+}
+
 /// Reads all measurements in a folder, then writes the page and the picture beside it; on bad measurements neither.
 ///
 /// # Errors

@@ -289,7 +289,7 @@ impl Task<'_> {
                 let from = &self.gradient[row..];
                 // Whole squares are transposed in one go; what is beyond the row is written over by the next one.
                 let len = class.count.next_multiple_of(LANES);
-                let whole = count == LANES && (count - 1) * points + len <= from.len();
+                let whole = count == LANES && points >= LANES && (count - 1) * points + len <= from.len();
                 if whole && (len - 1) * PANEL + LANES <= lines.len() {
                     for x in (0..len).step_by(LANES) {
                         transpose16(&from[x..], points, &mut lines[x * PANEL..], PANEL).expect(FITS);

@@ -70,6 +70,11 @@ pub struct Train {
     #[arg(long)]
     pub(super) download: bool,
 
+    /// Where to fetch them from instead of where they are published: the address of a folder with files of the same
+    /// names.
+    #[arg(long, value_name = "URL", requires = "download")]
+    pub(super) mirror: Option<String>,
+
     /// Points of a side of an image (folder, fake) [default: 32].
     #[arg(long, value_name = "N")]
     pub(super) image_size: Option<usize>,
@@ -78,7 +83,7 @@ pub struct Train {
     #[arg(long, value_enum, default_value_t = ModelName::Lenet)]
     pub(super) model: ModelName,
 
-    /// Points of a side of the network's kernels (report, large-kernel) [default: 8, 13].
+    /// Points of a side of the network's kernels (report, spectral, large-kernel) [default: 8, 8, 13].
     #[arg(long, value_name = "N")]
     pub(super) kernel: Option<usize>,
 

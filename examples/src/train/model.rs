@@ -17,6 +17,8 @@ pub enum ModelName {
     Lenet,
     /// The report's: one convolution of --kernel points a side, pooling, three linear layers.
     Report,
+    /// The same, its kernels learned in the Fourier domain.
+    Spectral,
     /// The paper's five convolutions, and one linear layer.
     Paper,
     /// Three residual blocks of 3 × 3 convolutions.
@@ -46,7 +48,7 @@ impl ModelName {
         let square = Facts { kernel: None, image: SQUARE, classes: 10 };
         match self {
             ModelName::Lenet | ModelName::Resnet => square,
-            ModelName::Report => Facts { kernel: Some(8), ..square },
+            ModelName::Report | ModelName::Spectral => Facts { kernel: Some(8), ..square },
             ModelName::LargeKernel => Facts { kernel: Some(13), ..square },
             ModelName::Paper => Facts { classes: 1000, ..square },
             ModelName::Audio => Facts { image: &[Some(1), Some(4096)], ..square },
@@ -57,7 +59,9 @@ impl ModelName {
     /// The kernel that the flag asks for, where the network has one to choose.
     pub(super) fn kernel(self, flag: Option<usize>) -> Result<Option<usize>, Failure> {
         match (self.facts().kernel, flag) {
-            (None, Some(_)) => Err(expected("--kernel", "--model report or large-kernel", self.name())),
+            (None, Some(_)) => {
+                Err(expected("--kernel", "--model report, spectral or large-kernel", self.name()))
+            }
             (default, flag) => Ok(flag.or(default)),
         }
     }
@@ -77,6 +81,7 @@ impl Task {
         let network = match self.model {
             ModelName::Lenet => models::lenet(backend, channels, classes, seed),
             ModelName::Report => models::report(backend, channels, size, kernel, classes, seed),
+            ModelName::Spectral => models::spectral(backend, channels, size, kernel, classes, seed),
             ModelName::Paper => models::paper(backend, channels, size, classes, seed),
             ModelName::Resnet => models::resnet(backend, channels, classes, seed),
             ModelName::LargeKernel => models::large_kernel(backend, channels, kernel, classes, seed),

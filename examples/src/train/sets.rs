@@ -31,7 +31,7 @@ pub(super) fn load(flags: &Train) -> Result<(Dataset, Dataset), Failure> {
         };
     };
     if flags.download {
-        fetch(flags.data.remotes(), folder)?;
+        fetch(&flags.remotes(), folder)?;
     }
     Ok(match flags.data {
         DataName::Cifar10 => data::cifar10(folder)?,
@@ -52,13 +52,22 @@ impl Train {
                 Some(_) => bad(format!("--data-dir: expected data in files, found --data {name}")),
             };
         }
-        if self.download && self.data.remotes().is_empty() {
+        if self.download && self.data.published().is_empty() {
             return bad(format!("--download: expected published data, found --data {name}"));
         }
         if self.image_size.is_some() && !matches!(self.data, DataName::Folder | DataName::Fake) {
             return bad(format!("--image-size: expected --data folder or fake, found --data {name}"));
         }
         Ok(())
+    }
+
+    /// What to fetch.
+    fn remotes(&self) -> Vec<Remote> {
+        let published = self.data.published().iter();
+        match &self.mirror {
+            None => published.cloned().collect(),
+            Some(folder) => published.map(|remote| remote.mirrored(folder)).collect(),
+        }
     }
 }
 
@@ -69,7 +78,7 @@ impl DataName {
     }
 
     /// Where it is published.
-    fn remotes(self) -> &'static [Remote] {
+    fn published(self) -> &'static [Remote] {
         match self {
             DataName::Cifar10 => &CIFAR10,
             DataName::Cifar100 => &CIFAR100,

@@ -102,6 +102,11 @@ impl Remote {
         self.url.rsplit('/').next().unwrap_or_default()
     }
 
+    /// The same file, known by the same hash, in a folder at another address.
+    pub fn mirrored(&self, folder: &str) -> Self {
+        Remote { url: format!("{}/{}", folder.trim_end_matches('/'), self.name()).into(), ..self.clone() }
+    }
+
     /// Fetches the file into `folder` under its name, unless it is there; returns its path. What has come so far
     /// is kept in `NAME.part` and gone on with, now or by the next call. `progress` hears how many bytes there are.
     ///
@@ -120,23 +125,34 @@ impl Remote {
         }
         std::fs::create_dir_all(folder).map_err(|error| bad(folder, error.to_string()))?;
         let part = folder.join(format!("{}.part", self.name()));
-        self.fill(&part, &mut progress)?;
-        let found = sha256(&part)?;
-        if found != self.sha256 {
-            std::fs::remove_file(&part).map_err(|error| bad(&part, error.to_string()))?;
-            return Err(self.failed(format!("expected SHA-256 {}, found {found}", self.sha256)));
+        // What an earlier call left may be of another file: a page that asks for a password.
+        let resumed = part.exists();
+        match self.filled(&part, &mut progress) {
+            Err(_) if resumed && !part.exists() => self.filled(&part, &mut progress)?,
+            done => done?,
         }
         std::fs::rename(&part, &path).map_err(|error| bad(&path, error.to_string()))?;
         Ok(path)
     }
 
-    /// Transfers until the part is whole.
+    /// Transfers until the part is the whole file; one with another hash is removed.
+    fn filled(&self, part: &Path, progress: &mut dyn FnMut(u64)) -> Result<(), DataError> {
+        self.fill(part, progress)?;
+        let found = sha256(part)?;
+        if found == self.sha256 {
+            return Ok(());
+        }
+        std::fs::remove_file(part).map_err(|error| bad(part, error.to_string()))?;
+        Err(self.failed(format!("expected SHA-256 {}, found {found}", self.sha256)))
+    }
+
+    /// Transfers until the part has its length.
     fn fill(&self, part: &Path, progress: &mut dyn FnMut(u64)) -> Result<(), DataError> {
         let io = |error: std::io::Error| bad(part, error.to_string());
         let mut file = OpenOptions::new().create(true).append(true).open(part).map_err(io)?;
         let agent: Agent = Agent::config_builder()
             .timeout_connect(Some(Duration::from_secs(30)))
-            .timeout_recv_response(Some(Duration::from_secs(60)))
+            .timeout_per_read(Some(Duration::from_secs(60)))
             .build()
             .into();
         let mut idle = 0;

@@ -49,6 +49,9 @@ pub enum DataError {
     /// A worker that makes minibatches did not start, or has ended.
     #[error("a thread that makes minibatches has ended")]
     Worker,
+    /// More values than there is memory for.
+    #[error("images of shape {0} need more memory than there is")]
+    Memory(String),
     /// A shape that no images can have.
     #[error(transparent)]
     Shape(#[from] crate::Error),

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use image::imageops::FilterType;
-use image::{DynamicImage, ImageReader};
+use image::ImageReader;
+use image::imageops::{self, FilterType};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
@@ -15,6 +15,9 @@ use crate::Shape;
 
 /// Every this many images one is for testing, where the folder does not say.
 const TEST_SHARE: usize = 5;
+
+/// Most points of a side of an image.
+const LARGEST: u32 = 4096;
 
 /// A class and its files, in the order of names.
 type Class = (String, Vec<PathBuf>);
@@ -41,18 +44,20 @@ pub fn image_folder(folder: &Path, side: usize) -> Result<(Dataset, Dataset), Da
     named(normalised(sets), &names.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
-/// An image file as `3 × side × side` values of 0 to 1: scaled so that it covers the square, the middle kept. Grey
-/// images have three equal channels, alpha is dropped.
+/// An image file as `3 × side × side` values of 0 to 1: the largest square in its middle, scaled. Grey images have three
+/// equal channels, alpha is dropped.
 ///
 /// # Errors
 /// [`DataError::File`] with what the file is instead.
 pub fn image(path: &Path, side: usize) -> Result<Vec<f32>, DataError> {
-    let side = u32::try_from(side).ok().filter(|side| (1..=1 << 16).contains(side));
-    let side = side.ok_or_else(|| bad(path, "expected a side of 1 to 65536 points"))?;
+    let side = u32::try_from(side).ok().filter(|side| (1..=LARGEST).contains(side));
+    let side = side.ok_or_else(|| bad(path, format!("expected a side of 1 to {LARGEST} points")))?;
     let file = ImageReader::open(path).map_err(|error| bad(path, error.to_string()))?;
     let decoded = file.decode().map_err(|error| bad(path, format!("expected an image, found: {error}")))?;
-    let rgb = DynamicImage::ImageRgb8(decoded.into_rgb8());
-    let pixels = rgb.resize_to_fill(side, side, FilterType::Triangle).into_rgb8().into_raw();
+    let (width, height) = (decoded.width(), decoded.height());
+    let square = width.min(height);
+    let middle = decoded.crop_imm((width - square) / 2, (height - square) / 2, square, square).into_rgb8();
+    let pixels = imageops::resize(&middle, side, side, FilterType::Triangle).into_raw();
     let map = |channel| pixels.iter().skip(channel).step_by(3).map(|value| f32::from(*value) / 255.0);
     Ok((0..3).flat_map(map).collect())
 }

@@ -10,7 +10,8 @@ use crate::Shape;
 /// for the same seed.
 ///
 /// # Errors
-/// [`DataError::Shape`] for a zero or too many values, [`DataError::Label`] without classes.
+/// [`DataError::Shape`] for a zero or too many values, [`DataError::Memory`] for more than there is memory for,
+/// [`DataError::Label`] without classes.
 pub fn random(
     count: usize,
     channels: usize,
@@ -24,7 +25,9 @@ pub fn random(
     }
     let mut random = StdRng::seed_from_u64(seed);
     let bound = 3f32.sqrt();
-    let images = (0..shape.elements()).map(|_| random.random_range(-bound..bound)).collect();
+    let mut images = Vec::new();
+    images.try_reserve_exact(shape.elements()).map_err(|_| DataError::Memory(shape.to_string()))?;
+    images.extend((0..shape.elements()).map(|_| random.random_range(-bound..bound)));
     let labels = (0..count).map(|_| random.random_range(0..classes)).collect();
     Dataset::new(images, shape, labels, classes)
 }

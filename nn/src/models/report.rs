@@ -5,7 +5,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use crate::error::argument;
-use crate::{Conv2d, ConvOptions, Flatten, Linear, Pool, Relu, Result, Sequential};
+use crate::{Conv2d, ConvOptions, Flatten, Layer, Linear, Pool, Relu, Result, Sequential, SpectralConv2d};
 
 /// One convolution to 16 channels with a `kernel × kernel` kernel on `channels × size × size` images, ReLU,
 /// max-pooling 2×2, then 120, 84 and `classes` features with ReLU between them.
@@ -21,13 +21,46 @@ pub fn report<B: Ops>(
     classes: usize,
     seed: u64,
 ) -> Result<Sequential<B>> {
-    if kernel == 0 || kernel >= size {
-        return Err(argument("kernel of the network", format!("1 to {}", size.saturating_sub(1)), kernel));
+    let (pooled, random) = (pooled(size, kernel)?, &mut StdRng::seed_from_u64(seed));
+    let conv = Conv2d::new(backend, ConvOptions::new(channels, 16, [kernel; 2]), random)?;
+    classifier(backend, conv, pooled, classes, random)
+}
+
+/// The same with a convolution whose kernels are learned in the Fourier domain ([`SpectralConv2d`]).
+///
+/// # Errors
+/// As [`report`].
+pub fn spectral<B: Ops>(
+    backend: &B,
+    channels: usize,
+    size: usize,
+    kernel: usize,
+    classes: usize,
+    seed: u64,
+) -> Result<Sequential<B>> {
+    let (pooled, random) = (pooled(size, kernel)?, &mut StdRng::seed_from_u64(seed));
+    let conv = SpectralConv2d::new(backend, ConvOptions::new(channels, 16, [kernel; 2]), random)?;
+    classifier(backend, conv, pooled, classes, random)
+}
+
+/// Points of a side after convolution and pooling.
+fn pooled(size: usize, kernel: usize) -> Result<usize> {
+    match kernel > 0 && kernel < size {
+        true => Ok(Axis::new(size, kernel).output() / 2),
+        false => Err(argument("kernel of the network", format!("1 to {}", size.saturating_sub(1)), kernel)),
     }
-    let random = &mut StdRng::seed_from_u64(seed);
-    let pooled = Axis::new(size, kernel).output() / 2;
+}
+
+/// All that follows the convolution, whose maps have so many points a side when pooled.
+fn classifier<B: Ops>(
+    backend: &B,
+    conv: impl Layer<B> + 'static,
+    pooled: usize,
+    classes: usize,
+    random: &mut StdRng,
+) -> Result<Sequential<B>> {
     Ok(Sequential::new()
-        .with(Conv2d::new(backend, ConvOptions::new(channels, 16, [kernel; 2]), random)?)
+        .with(conv)
         .with(Relu)
         .with(Pool::max([2, 2]))
         .with(Flatten)

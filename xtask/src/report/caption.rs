@@ -4,6 +4,9 @@ use maud::{Markup, html};
 
 use super::read::Source;
 
+/// How the line begins that says where numbers come from.
+const MEASURED: &str = "Measured on ";
+
 /// Machine, date and command of one source, after what there is to say about the figure itself.
 pub(crate) fn measured(says: &str, source: &Source) -> Markup {
     html! { figcaption { (says) @if !says.is_empty() { " " } (line(source)) } }
@@ -26,9 +29,14 @@ fn line(source: &Source) -> Markup {
     let about = &source.about;
     let threads = if about.threads == 1 { "1 thread".into() } else { format!("{} threads", about.threads) };
     html! {
-        "Measured on " (about.machine) ", " (threads) ", " (about.date) ", commit " (about.commit) ": "
+        (MEASURED) (about.machine) ", " (threads) ", " (about.date) ", commit " (about.commit) ": "
         code { (about.command) }
     }
+}
+
+/// Whether anything in this was measured.
+pub(crate) fn is_measured(content: &Markup) -> bool {
+    content.0.contains(MEASURED)
 }
 
 /// The heading over what one source gives to a section.
@@ -54,7 +62,7 @@ pub(crate) fn bench(list: &str, pass: &str) -> String {
     )
 }
 
-/// The command that measures a whole network.
+/// The command that measures the networks of this name.
 pub(crate) fn bench_net(name: &str) -> String {
-    format!("cargo xtask bench --net {name} --peer pytorch --csv bench-results/MACHINE/{name}.csv")
+    format!("cargo xtask bench --net {name} --peer pytorch --csv bench-results/MACHINE/net-{name}.csv")
 }

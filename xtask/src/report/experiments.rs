@@ -67,7 +67,7 @@ pub(crate) fn layers(sources: &[Source]) -> anyhow::Result<Markup> {
 
 /// The training experiments' networks.
 pub(crate) fn networks(sources: &[Source]) -> anyhow::Result<Markup> {
-    let command = caption::bench_net("net.report.kernel64");
+    let command = caption::bench_net("report");
     let says = "One training step of the whole network; the pick chooses for every layer and pass.";
     sweep::figures(sources, says, &command, |cells| charts(&NETWORKS, &[Timed::Train], cells))
 }
@@ -124,7 +124,7 @@ pub(crate) fn network_table(sources: &[Source]) -> Markup {
                 (caption::measured("Milliseconds of one training step.", source))
             }
         }
-        @if measured.is_empty() { (caption::missing(&caption::bench_net("net.lenet.b128"))) }
+        @if measured.is_empty() { (caption::missing(&caption::bench_net("lenet"))) }
     }
 }
 

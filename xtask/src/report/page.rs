@@ -3,7 +3,7 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::read::Source;
-use super::{experiments, heat, memory, paper, regret, speedup, sweep};
+use super::{caption, experiments, heat, memory, paper, regret, speedup, sweep};
 
 /// A section: its anchor, its heading, what it shows in a sentence or two, its content.
 struct Section {
@@ -13,12 +13,25 @@ struct Section {
     content: Markup,
 }
 
-/// The whole page.
+/// The whole page: a section without measurements says how to make them.
 ///
 /// # Errors
 /// Only where a chart cannot be drawn.
 pub(crate) fn render(sources: &[Source]) -> anyhow::Result<String> {
-    let sections = sections(sources)?;
+    Ok(page(&sections(sources)?))
+}
+
+/// The page of one run: the sections that it has measurements for.
+///
+/// # Errors
+/// As [`render`].
+pub(crate) fn render_run(source: &Source) -> anyhow::Result<String> {
+    let mut sections = sections(std::slice::from_ref(source))?;
+    sections.retain(|section| caption::is_measured(&section.content));
+    Ok(page(&sections))
+}
+
+fn page(sections: &[Section]) -> String {
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -31,8 +44,8 @@ pub(crate) fn render(sources: &[Source]) -> anyhow::Result<String> {
             }
             body {
                 header { (introduction()) }
-                nav { @for section in &sections { a href={ "#" (section.id) } { (section.heading) } " " } }
-                main { @for section in &sections {
+                nav { @for section in sections { a href={ "#" (section.id) } { (section.heading) } " " } }
+                main { @for section in sections {
                     section id=(section.id) {
                         h2 { (section.heading) }
                         p { (section.says) }
@@ -42,7 +55,7 @@ pub(crate) fn render(sources: &[Source]) -> anyhow::Result<String> {
             }
         }
     };
-    Ok(page.into_string())
+    page.into_string()
 }
 
 fn introduction() -> Markup {
@@ -114,15 +127,17 @@ fn sections(sources: &[Source]) -> anyhow::Result<Vec<Section>> {
             html! { (sweep::legend()) (experiments::functional(sources)?) },
         ),
         section(
+            "layer",
+            "The report's experiments: one layer of a network",
+            "The same report trained a network of one large convolution (3 to 16 channels) and three linear \
+             layers, against input width, kernel width and batch: here the convolution alone.",
+            html! { (sweep::legend()) (experiments::layers(sources)?) },
+        ),
+        section(
             "training",
             "The report's experiments: training",
-            "The same report trained a network of one large convolution (3 to 16 channels) and three linear \
-             layers, against input width, kernel width and batch: the convolution alone, then the network.",
-            html! {
-                (sweep::legend())
-                (experiments::layers(sources)?)
-                (experiments::networks(sources)?)
-            },
+            "The whole network of these experiments in training.",
+            html! { (sweep::legend()) (experiments::networks(sources)?) },
         ),
         section(
             "networks",

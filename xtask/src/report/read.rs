@@ -122,7 +122,11 @@ fn collect(folder: &Path, paths: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn source(results: &Path, csv: &Path) -> anyhow::Result<Source> {
+/// Reads one CSV of the folder `results`.
+///
+/// # Errors
+/// As [`sources`].
+pub(crate) fn source(results: &Path, csv: &Path) -> anyhow::Result<Source> {
     let about = about(csv)?;
     let folder = csv.parent().and_then(|parent| parent.strip_prefix(results).ok()).unwrap_or(Path::new(""));
     let folder = folder.to_string_lossy().into_owned();

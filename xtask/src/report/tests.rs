@@ -6,7 +6,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::cells::{cells, times};
-use super::{Report, read, run};
+use super::{Report, read, run, write_run};
 
 const HEADER: &str = "name,problem,pass,backend,algorithm,chosen,median_ms,min_ms,gflops,predicted_ms,\
                       workspace_mib,error";
@@ -98,6 +98,19 @@ fn without_measurements_every_section_says_what_to_run() {
     assert_eq!(page.matches("Not measured yet").count(), 10);
     assert!(page.contains("--shapes shapes/growth.txt"));
     assert!(fs::read_to_string(results.path().join("speedup.svg")).unwrap().contains("not measured yet"));
+}
+
+#[test]
+fn a_run_has_a_page_with_what_it_measured_alone() {
+    let lines = [70, 80].map(|n| format!("net.report.input{n},text,train,cpu,auto,true,5.0,4.0,,,,\n"));
+    let results = folder(&lines.concat());
+    let (csv, page) = (results.path().join("machine/paper.csv"), results.path().join("page.html"));
+    fs::write(results.path().join("machine/other.csv"), "not of this run").unwrap();
+    write_run(&csv, &page).unwrap();
+    let page = fs::read_to_string(page).unwrap();
+    assert!(page.contains("training step, k 64, batch 10") && page.contains("Measured on A"), "{page}");
+    assert!(!page.contains("Not measured yet") && !page.contains("MB"), "{page}");
+    assert_eq!(page.matches("<section").count(), 2);
 }
 
 #[test]
