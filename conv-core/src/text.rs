@@ -184,13 +184,16 @@ mod tests {
             include_str!("../../shapes/fbfft.txt"),
             include_str!("../../shapes/functional.txt"),
             include_str!("../../shapes/growth.txt"),
+            include_str!("../../shapes/large.txt"),
             include_str!("../../shapes/long1d.txt"),
             include_str!("../../shapes/networks.txt"),
             include_str!("../../shapes/paper.txt"),
             include_str!("../../shapes/report.txt"),
+            include_str!("../../shapes/tiny.txt"),
+            include_str!("../../shapes/volumes.txt"),
         ];
         let named: Vec<NamedProblem> = lists.iter().flat_map(|list| parse_shapes(list).unwrap()).collect();
-        assert_eq!(named.len(), 196);
+        assert_eq!(named.len(), 223);
         for NamedProblem { name, problem } in named {
             assert_eq!(parse(&problem.to_string()), Ok(problem), "{name}");
         }
