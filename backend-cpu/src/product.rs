@@ -1,4 +1,4 @@
-//! Products over channels at one point of a group of tiles: 16 channels of the product in the lanes.
+//! The matrix product of fused tiles, at one of their points, and of `im2col`: 16 columns in the lanes.
 //!
 //! `out[row][n] (+)= Σ_t left[row][t] right[t][n]`. Vectors of 16 neighbouring `n` are loaded from `right`, scalars of
 //! `left` are broadcast. The sums of six rows and four vectors (two of complex numbers) stay in 24 registers: 24 real

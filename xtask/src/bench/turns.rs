@@ -107,7 +107,7 @@ struct Runs {
 }
 
 impl Runs {
-    /// The quiet ones where those are half of what was wanted.
+    /// The quiet ones, unless there are fewer of them than any time is taken from.
     fn times(self) -> Times {
         let least = self.all.len().min(LEAST_RUNS[0].1);
         Times::new(if self.quiet.len() >= least { self.quiet } else { self.all })
