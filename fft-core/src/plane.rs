@@ -39,6 +39,7 @@ pub struct PlaneFft {
     row: LineFft,
     /// `exp(-2πi x k1/n)` by point of the spectrum, where an axis is folded.
     twist: Option<Vec<Point>>,
+    scratch: usize,
 }
 
 /// Sizes of a transform.
@@ -118,7 +119,8 @@ impl PlaneFft {
         let [depth, row] = [0, 2].map(|d| LineFft::new(sizes.points[d], round));
         let (points, column) = (sizes.points, RealLine::new(sizes.points[1], round));
         let twist = sizes.folded.then(|| twist(sizes));
-        Ok(PlaneFft { shape: shape.to_vec(), points, depth, column, row, twist })
+        let scratch = PlaneFft::scratch_len_of(shape)?;
+        Ok(PlaneFft { shape: shape.to_vec(), points, depth, column, row, twist, scratch })
     }
 
     fn sizes(&self) -> Sizes {
@@ -235,7 +237,7 @@ impl PlaneFft {
     fn check(&self, real: &[f32], spectrum: &[f32], scratch: &[f32]) -> Result<(), ShapeError> {
         check_len("real", self.real_len(), real.len())?;
         check_len("spectrum", self.spectrum_len() * COMPLEX_POINT, spectrum.len())?;
-        check_scratch(PlaneFft::scratch_len_of(&self.shape)?, scratch.len())
+        check_scratch(self.scratch, scratch.len())
     }
 }
 

@@ -7,7 +7,7 @@ use pulp::{Simd, WithSimd};
 use super::PlaneFft;
 use crate::arith::twisted;
 use crate::pass::{load, store};
-use crate::transpose::square;
+use crate::transpose::transpose_points;
 use crate::{COMPLEX_POINT, LANES, Point};
 use num_complex::Complex;
 
@@ -61,11 +61,28 @@ fn multiply<S: Simd>(simd: S, row: &mut [Point], factors: &[Point], conjugate: b
     }
 }
 
-/// Transposes 16 points of 16 lanes.
+/// Transposes up to 16 points of a row to or from a full tile.
 fn transposed(from: &[Point], to: &mut [Point]) {
-    let (from, to) = (from.as_flattened(), to.as_flattened_mut());
-    square(from, COMPLEX_POINT, to, COMPLEX_POINT);
-    square(&from[LANES..], COMPLEX_POINT, &mut to[LANES..], COMPLEX_POINT);
+    match (from.as_array(), to.as_mut_array()) {
+        (Some(from), Some(to)) => transpose_points(from, to),
+        _ => {
+            let (mut tile, mut turned) = ([[0.0; COMPLEX_POINT]; LANES], [[0.0; COMPLEX_POINT]; LANES]);
+            tile[..from.len()].copy_from_slice(from);
+            transpose_points(&tile, &mut turned);
+            to.copy_from_slice(&turned[..to.len()]);
+        }
+    }
+}
+
+/// Copies up to 16 values to a whole vector, zeros after them.
+fn copy_lanes(from: &[f32], to: &mut [f32; LANES]) {
+    match from.as_array() {
+        Some(from) => *to = *from,
+        None => {
+            *to = [0.0; LANES];
+            to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+        }
+    }
 }
 
 /// [`PlaneFft::forward`] with checked arguments.
@@ -83,7 +100,7 @@ impl Forward<'_> {
     /// Copies the strip that begins with column `x` of slice `z`.
     fn gather(&self, z: usize, x: usize, strip: &mut [f32]) {
         let [_, n1, n2] = self.plan.points;
-        for (y, to) in self.at[1].clone().zip(strip.chunks_exact_mut(LANES)) {
+        for (y, to) in self.at[1].clone().zip(strip.as_chunks_mut().0) {
             let end = if self.plan.twist.is_some() {
                 self.row_end - (y * n2).min(self.row_end)
             } else {
@@ -91,8 +108,7 @@ impl Forward<'_> {
             };
             let len = end.min(n2).saturating_sub(x).min(LANES);
             let from = ((z * n1 + y) * n2 + x).min(self.real.len());
-            to[..len].copy_from_slice(&self.real[from..][..len]);
-            to[len..].fill(0.0);
+            copy_lanes(&self.real[from..][..len], to);
         }
     }
 }
@@ -105,22 +121,16 @@ impl WithSimd for Forward<'_> {
         let (columns, strip, rest) = plan.divide(std::mem::take(&mut self.scratch));
         let spectrum = std::mem::take(&mut self.spectrum);
         let (rows, end) = (plan.sizes().blocks() * LANES, self.at[2].end);
+        columns.fill([0.0; COMPLEX_POINT]);
         for x in (0..end).step_by(LANES) {
-            columns.fill([0.0; COMPLEX_POINT]);
+            columns[self.at[0].end * rows..].fill([0.0; COMPLEX_POINT]);
             for z in self.at[0].clone() {
                 self.gather(z, x, strip);
                 let column = &mut columns[z * rows..][..plan.sizes().half()];
                 plan.column.forward(simd, self.at[1].end, strip, column, rest);
             }
             plan.along_depth(simd, false, columns, rest);
-            plan.tiles(columns, spectrum, x, |columns, row| {
-                if row.len() == LANES {
-                    return transposed(columns, row);
-                }
-                let mut tile = [[0.0; COMPLEX_POINT]; LANES];
-                transposed(columns, &mut tile);
-                row.copy_from_slice(&tile[..row.len()]);
-            });
+            plan.tiles(columns, spectrum, x, |columns, row| transposed(columns, row));
         }
         let (n2, filled) = (plan.points[2], end.next_multiple_of(LANES).min(plan.points[2]));
         for (number, row) in spectrum.chunks_exact_mut(n2).enumerate() {
@@ -147,8 +157,13 @@ impl Inverse<'_> {
     fn scatter(&mut self, z: usize, x: usize, strip: &[f32]) {
         let [_, n1, n2] = self.plan.points;
         let len = LANES.min(n2 - x);
+        let strip = strip.as_chunks::<LANES>().0;
         for y in self.at[1].clone() {
-            self.real[(z * n1 + y) * n2 + x..][..len].copy_from_slice(&strip[y * LANES..][..len]);
+            let to = &mut self.real[(z * n1 + y) * n2 + x..][..len];
+            match to.as_mut_array() {
+                Some(to) => *to = strip[y],
+                None => to.copy_from_slice(&strip[y][..len]),
+            }
         }
     }
 }
@@ -171,14 +186,7 @@ impl WithSimd for Inverse<'_> {
             }
         }
         for x in (begin..end).step_by(LANES) {
-            plan.tiles(columns, lines, x, |columns, row| {
-                if row.len() == LANES {
-                    return transposed(row, columns);
-                }
-                let mut tile = [[0.0; COMPLEX_POINT]; LANES];
-                tile[..row.len()].copy_from_slice(row);
-                transposed(&tile, columns);
-            });
+            plan.tiles(columns, lines, x, |columns, row| transposed(row, columns));
             plan.along_depth(simd, true, columns, rest);
             for z in self.at[0].clone() {
                 let column = &mut columns[z * rows..][..plan.sizes().half()];
