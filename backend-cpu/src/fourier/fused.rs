@@ -90,8 +90,9 @@ impl Fused {
                 (1, batch.div_ceil(tasks.min(batch)))
             }
         };
-        let images = fit.min(of_task);
         let weights = maps.left.checked_mul(maps.right)?;
+        let seldom = 2 * weights.div_ceil(maps.left + maps.right);
+        let images = fit.min(of_task).min(seldom);
         let rarely = weights <= READ_FOR_WRITTEN * images * (maps.left + maps.right);
         let all = weights.checked_mul(groups)?.checked_mul(map)?;
         (images > 0 && rarely && all <= caches[2] / 2).then_some(Fused { images, parts })

@@ -74,41 +74,56 @@ fn transposed(from: &[Point], to: &mut [Point]) {
     }
 }
 
-/// Copies up to 16 values to a whole vector, zeros after them.
-fn copy_lanes(from: &[f32], to: &mut [f32; LANES]) {
-    match from.as_array() {
-        Some(from) => *to = *from,
-        None => {
-            *to = [0.0; LANES];
-            to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+/// Where values without gaps stand among the points.
+#[derive(Clone)]
+pub(super) struct Placed {
+    pub(super) at: [Range<usize>; 3],
+    /// Points of a row, where the last axis is folded into rows.
+    pub(super) folded: Option<usize>,
+}
+
+impl Placed {
+    /// Which of the 16 points from column `x` on of row `(z, y)` have a value, and the place of the first.
+    #[inline(always)]
+    fn lanes(&self, z: usize, y: usize, x: usize) -> (Range<usize>, usize) {
+        let [a, b, c] = &self.at;
+        let (row, x) = match self.folded {
+            Some(width) => (0, y * width + x),
+            None if a.contains(&z) && b.contains(&y) => ((z - a.start) * b.len() + y - b.start, x),
+            None => return (0..0, 0),
+        };
+        let (begin, end) = (c.start.max(x), c.end.min(x + LANES));
+        if begin >= end {
+            return (0..0, 0);
         }
+        (begin - x..end - x, row * c.len() + begin - c.start)
     }
 }
 
 /// [`PlaneFft::forward`] with checked arguments.
 pub(super) struct Forward<'a> {
     pub(super) plan: &'a PlaneFft,
-    pub(super) at: [Range<usize>; 3],
-    /// Points of the last axis of the shape that count.
-    pub(super) row_end: usize,
-    pub(super) real: &'a [f32],
+    pub(super) support: [Range<usize>; 3],
+    pub(super) values: &'a [f32],
+    pub(super) placed: Placed,
     pub(super) spectrum: &'a mut [Point],
     pub(super) scratch: &'a mut [f32],
 }
 
 impl Forward<'_> {
     /// Copies the strip that begins with column `x` of slice `z`.
+    #[inline(always)]
     fn gather(&self, z: usize, x: usize, strip: &mut [f32]) {
-        let [_, n1, n2] = self.plan.points;
-        for (y, to) in self.at[1].clone().zip(strip.as_chunks_mut().0) {
-            let end = if self.plan.twist.is_some() {
-                self.row_end - (y * n2).min(self.row_end)
-            } else {
-                self.at[2].end
-            };
-            let len = end.min(n2).saturating_sub(x).min(LANES);
-            let from = ((z * n1 + y) * n2 + x).min(self.real.len());
-            copy_lanes(&self.real[from..][..len], to);
+        for (y, to) in self.support[1].clone().zip(strip.as_chunks_mut::<LANES>().0) {
+            let (lanes, first) = self.placed.lanes(z, y, x);
+            let from = &self.values[first..][..lanes.len()];
+            match from.as_array() {
+                Some(from) => *to = *from,
+                None => {
+                    *to = [0.0; LANES];
+                    to[lanes].iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+                }
+            }
         }
     }
 }
@@ -120,14 +135,14 @@ impl WithSimd for Forward<'_> {
         let plan = self.plan;
         let (columns, strip, rest) = plan.divide(std::mem::take(&mut self.scratch));
         let spectrum = std::mem::take(&mut self.spectrum);
-        let (rows, end) = (plan.sizes().blocks() * LANES, self.at[2].end);
+        let (rows, end) = (plan.sizes().blocks() * LANES, self.support[2].end);
         columns.fill([0.0; COMPLEX_POINT]);
         for x in (0..end).step_by(LANES) {
-            columns[self.at[0].end * rows..].fill([0.0; COMPLEX_POINT]);
-            for z in self.at[0].clone() {
+            columns[self.support[0].end * rows..].fill([0.0; COMPLEX_POINT]);
+            for z in self.support[0].clone() {
                 self.gather(z, x, strip);
                 let column = &mut columns[z * rows..][..plan.sizes().half()];
-                plan.column.forward(simd, self.at[1].end, strip, column, rest);
+                plan.column.forward(simd, self.support[1].end, strip, column, rest);
             }
             plan.along_depth(simd, false, columns, rest);
             plan.tiles(columns, spectrum, x, |columns, row| transposed(columns, row));
@@ -146,23 +161,29 @@ impl WithSimd for Forward<'_> {
 /// [`PlaneFft::inverse`] with checked arguments.
 pub(super) struct Inverse<'a> {
     pub(super) plan: &'a PlaneFft,
-    pub(super) at: [Range<usize>; 3],
-    pub(super) real: &'a mut [f32],
+    pub(super) crop: [Range<usize>; 3],
     pub(super) spectrum: &'a [Point],
+    pub(super) values: &'a mut [f32],
+    pub(super) placed: Placed,
     pub(super) scratch: &'a mut [f32],
 }
 
 impl Inverse<'_> {
-    /// Copies the strip to the columns from `x` on of slice `z`.
-    fn scatter(&mut self, z: usize, x: usize, strip: &[f32]) {
-        let [_, n1, n2] = self.plan.points;
-        let len = LANES.min(n2 - x);
-        let strip = strip.as_chunks::<LANES>().0;
-        for y in self.at[1].clone() {
-            let to = &mut self.real[(z * n1 + y) * n2 + x..][..len];
+    /// Copies the strip, scaled, to where the columns from `x` on of slice `z` are kept.
+    #[inline(always)]
+    fn scatter<S: Simd>(&mut self, simd: S, z: usize, x: usize, strip: &[f32]) {
+        let (strip, scale) = (strip.as_chunks::<LANES>().0, simd.splat_f32s(self.plan.scale()));
+        for y in self.crop[1].clone() {
+            let (lanes, first) = self.placed.lanes(z, y, x);
+            let mut scaled = [0.0; LANES];
+            let parts = S::as_mut_simd_f32s(&mut scaled).0.iter_mut();
+            for (to, from) in parts.zip(S::as_simd_f32s(&strip[y]).0) {
+                *to = simd.mul_f32s(*from, scale);
+            }
+            let to = &mut self.values[first..][..lanes.len()];
             match to.as_mut_array() {
-                Some(to) => *to = strip[y],
-                None => to.copy_from_slice(&strip[y][..len]),
+                Some(to) => *to = scaled,
+                None => to.iter_mut().zip(&scaled[lanes]).for_each(|(to, from)| *to = *from),
             }
         }
     }
@@ -178,7 +199,8 @@ impl WithSimd for Inverse<'_> {
         let lines: &mut [Point] = lines.as_chunks_mut().0;
         let (columns, strip, rest) = plan.divide(scratch);
         let (n2, rows) = (plan.points[2], plan.sizes().blocks() * LANES);
-        let (begin, end) = (self.at[2].start / LANES * LANES, self.at[2].end.next_multiple_of(LANES).min(n2));
+        let kept = &self.crop[2];
+        let (begin, end) = (kept.start / LANES * LANES, kept.end.next_multiple_of(LANES).min(n2));
         for (number, (from, row)) in spectrum.chunks_exact(n2).zip(lines.chunks_exact_mut(n2)).enumerate() {
             plan.row.apart(simd, true, from, row, rest);
             if let Some(twist) = &plan.twist {
@@ -188,10 +210,10 @@ impl WithSimd for Inverse<'_> {
         for x in (begin..end).step_by(LANES) {
             plan.tiles(columns, lines, x, |columns, row| transposed(row, columns));
             plan.along_depth(simd, true, columns, rest);
-            for z in self.at[0].clone() {
+            for z in self.crop[0].clone() {
                 let column = &mut columns[z * rows..][..plan.sizes().half()];
                 plan.column.inverse(simd, column, strip, rest);
-                self.scatter(z, x, strip);
+                self.scatter(simd, z, x, strip);
             }
         }
     }
