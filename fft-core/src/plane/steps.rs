@@ -74,6 +74,30 @@ fn transposed(from: &[Point], to: &mut [Point]) {
     }
 }
 
+/// Copies less than 16 values, without a call or a loop: the ends of 8, 4 or 2, which may overlap.
+#[inline(always)]
+fn copy(from: &[f32], to: &mut [f32]) {
+    if ends::<8>(from, to) || ends::<4>(from, to) || ends::<2>(from, to) {
+        return;
+    }
+    if let (Some(to), Some(from)) = (to.first_mut(), from.first()) {
+        *to = *from;
+    }
+}
+
+/// Copies the first and the last `N` values, if there are as many.
+#[inline(always)]
+fn ends<const N: usize>(from: &[f32], to: &mut [f32]) -> bool {
+    let (Some(first), Some(last)) = (from.first_chunk::<N>(), from.last_chunk::<N>()) else { return false };
+    if let Some(to) = to.first_chunk_mut() {
+        *to = *first;
+    }
+    if let Some(to) = to.last_chunk_mut() {
+        *to = *last;
+    }
+    true
+}
+
 /// Where values without gaps stand among the points.
 #[derive(Clone)]
 pub(super) struct Placed {
@@ -82,21 +106,37 @@ pub(super) struct Placed {
     pub(super) folded: Option<usize>,
 }
 
+/// Some of the 16 columns of a strip in neighbouring rows: the first's place among the values, and how far the next
+/// row's is.
+struct Part {
+    rows: Range<usize>,
+    lanes: Range<usize>,
+    first: usize,
+    apart: usize,
+}
+
 impl Placed {
-    /// Which of the 16 points from column `x` on of row `(z, y)` have a value, and the place of the first.
+    /// What of rows `rows` and of the 16 columns from `x` on of slice `z` has a value. Parts of one row each where an axis
+    /// is folded.
     #[inline(always)]
-    fn lanes(&self, z: usize, y: usize, x: usize) -> (Range<usize>, usize) {
-        let [a, b, c] = &self.at;
-        let (row, x) = match self.folded {
-            Some(width) => (0, y * width + x),
-            None if a.contains(&z) && b.contains(&y) => ((z - a.start) * b.len() + y - b.start, x),
-            None => return (0..0, 0),
-        };
-        let (begin, end) = (c.start.max(x), c.end.min(x + LANES));
-        if begin >= end {
-            return (0..0, 0);
-        }
-        (begin - x..end - x, row * c.len() + begin - c.start)
+    fn parts(&self, z: usize, rows: Range<usize>, x: usize) -> impl Iterator<Item = Part> {
+        let ([a, b, c], folded) = (&self.at, self.folded);
+        let count = if folded.is_some() { rows.len() } else { 1 };
+        (0..count).map(move |number| {
+            let (x, rows) = match folded {
+                Some(width) => {
+                    ((rows.start + number) * width + x, rows.start + number..rows.start + number + 1)
+                }
+                None => (x, b.start.max(rows.start)..b.end.min(rows.end)),
+            };
+            let (begin, end) = (c.start.max(x), c.end.min(x + LANES));
+            if begin >= end || !a.contains(&z) {
+                return Part { rows: 0..0, lanes: 0..0, first: 0, apart: 0 };
+            }
+            let row = if folded.is_some() { 0 } else { (z - a.start) * b.len() + rows.start - b.start };
+            let first = row * c.len() + begin - c.start;
+            Part { rows, lanes: begin - x..end - x, first, apart: c.len() }
+        })
     }
 }
 
@@ -113,18 +153,38 @@ pub(super) struct Forward<'a> {
 impl Forward<'_> {
     /// Copies the strip that begins with column `x` of slice `z`.
     #[inline(always)]
-    fn gather(&self, z: usize, x: usize, strip: &mut [f32]) {
-        for (y, to) in self.support[1].clone().zip(strip.as_chunks_mut::<LANES>().0) {
-            let (lanes, first) = self.placed.lanes(z, y, x);
-            let from = &self.values[first..][..lanes.len()];
-            match from.as_array() {
-                Some(from) => *to = *from,
-                None => {
-                    *to = [0.0; LANES];
-                    to[lanes].iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+    fn gather<S: Simd>(&self, simd: S, z: usize, x: usize, strip: &mut [f32]) {
+        let strip = strip.as_chunks_mut::<LANES>().0;
+        let mut done = 0;
+        for Part { rows, lanes, mut first, apart } in self.placed.parts(z, self.support[1].clone(), x) {
+            if rows.is_empty() {
+                continue;
+            }
+            strip[done..rows.start].fill([0.0; LANES]);
+            done = rows.end;
+            let whole = lanes.len() == LANES;
+            let inside: [u32; LANES] =
+                std::array::from_fn(|lane| if lanes.contains(&lane) { u32::MAX } else { 0 });
+            for to in &mut strip[rows] {
+                let begin = first.checked_sub(lanes.start);
+                match begin.and_then(|begin| self.values[begin..].first_chunk::<LANES>()) {
+                    Some(from) if whole => *to = *from,
+                    Some(from) => {
+                        for part in 0..LANES / S::F32_LANES {
+                            let from = simd.transmute_u32s_f32s(S::as_simd_f32s(from).0[part]);
+                            let kept = simd.and_u32s(from, S::as_simd_u32s(&inside).0[part]);
+                            S::as_mut_simd_f32s(to).0[part] = simd.transmute_f32s_u32s(kept);
+                        }
+                    }
+                    None => {
+                        *to = [0.0; LANES];
+                        copy(&self.values[first..][..lanes.len()], &mut to[lanes.clone()]);
+                    }
                 }
+                first += apart;
             }
         }
+        strip[done..self.support[1].end].fill([0.0; LANES]);
     }
 }
 
@@ -140,7 +200,7 @@ impl WithSimd for Forward<'_> {
         for x in (0..end).step_by(LANES) {
             columns[self.support[0].end * rows..].fill([0.0; COMPLEX_POINT]);
             for z in self.support[0].clone() {
-                self.gather(z, x, strip);
+                self.gather(simd, z, x, strip);
                 let column = &mut columns[z * rows..][..plan.sizes().half()];
                 plan.column.forward(simd, self.support[1].end, strip, column, rest);
             }
@@ -173,17 +233,19 @@ impl Inverse<'_> {
     #[inline(always)]
     fn scatter<S: Simd>(&mut self, simd: S, z: usize, x: usize, strip: &[f32]) {
         let (strip, scale) = (strip.as_chunks::<LANES>().0, simd.splat_f32s(self.plan.scale()));
-        for y in self.crop[1].clone() {
-            let (lanes, first) = self.placed.lanes(z, y, x);
-            let mut scaled = [0.0; LANES];
-            let parts = S::as_mut_simd_f32s(&mut scaled).0.iter_mut();
-            for (to, from) in parts.zip(S::as_simd_f32s(&strip[y]).0) {
-                *to = simd.mul_f32s(*from, scale);
-            }
-            let to = &mut self.values[first..][..lanes.len()];
-            match to.as_mut_array() {
-                Some(to) => *to = scaled,
-                None => to.iter_mut().zip(&scaled[lanes]).for_each(|(to, from)| *to = *from),
+        for Part { rows, lanes, mut first, apart } in self.placed.parts(z, self.crop[1].clone(), x) {
+            for from in &strip[rows] {
+                let mut scaled = [0.0; LANES];
+                let parts = S::as_mut_simd_f32s(&mut scaled).0.iter_mut();
+                for (to, from) in parts.zip(S::as_simd_f32s(from).0) {
+                    *to = simd.mul_f32s(*from, scale);
+                }
+                let to = &mut self.values[first..][..lanes.len()];
+                match to.as_mut_array() {
+                    Some(to) => *to = scaled,
+                    None => copy(&scaled[lanes.clone()], to),
+                }
+                first += apart;
             }
         }
     }
