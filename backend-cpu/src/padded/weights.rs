@@ -7,7 +7,7 @@ use conv_core::{ConvProblem, Cost, Machine, Pass, Role, Unsupported};
 
 use super::kernel::{self, Sums};
 use super::made::Made;
-use super::maps::{MOST_VALUES, MOST_WEIGHTS, cut_axis, longest_band};
+use super::maps::{MOST_VALUES, MOST_WEIGHTS, TASK_MOVES, copied, cut_axis, longest_band};
 use crate::padding::{Class, Layout, TAIL, Tap, classes, pad};
 use crate::raw::for_each_part;
 
@@ -135,8 +135,10 @@ impl Weights {
             let layout = self.of_band(&band);
             let made = Made::new(&layout).len as f64;
             flops += times * 2.0 * made * slots;
-            let padded = (layout.map + 16 * layout.spans[0] * layout.spans[1]) as f64;
-            let gradient = made * self.problem.group_out() as f64;
+            let strided = layout.classes.iter().any(|class| class.stride > 1);
+            let padded = copied(layout.spans[0] * layout.spans[1], layout.map, strided);
+            let rows = layout.classes[0].count * layout.classes[1].count;
+            let gradient = copied(rows, made as usize, false) * self.problem.group_out() as f64;
             moves += times * (padded * self.problem.group_in() as f64 * self.divisions as f64 + gradient);
             // Sums are added lane by lane.
             let reduced = terms as f64 * self.problem.group_out() as f64 * 16.0;
@@ -145,14 +147,14 @@ impl Weights {
         let maps = self.problem.batch() as f64 * self.problem.groups() as f64;
         let lens = Pass::BackwardWeights.roles().map(|role| self.problem.len(role) as f64);
         let bytes = 4.0 * (lens[0] * self.divisions as f64 + lens[1] + lens[2] * 2.0 * self.parts as f64);
+        let tasks = self.parts.saturating_mul(self.problem.groups()).saturating_mul(self.divisions);
         let cost = Cost {
             product_flops: flops * maps,
-            moves: moves * maps,
+            moves: moves * maps + TASK_MOVES * tasks as f64,
             bytes,
             launches: 2.0,
             ..Cost::default()
         };
-        let tasks = self.parts.saturating_mul(self.problem.groups()).saturating_mul(self.divisions);
         Cost {
             workspace: self.workspace_len().saturating_mul(size_of::<f32>()),
             ..cost.in_tasks(tasks, self.threads)
