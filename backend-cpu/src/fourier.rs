@@ -55,16 +55,17 @@ impl FourierKernel {
 
 /// The spectra that a pass in one group can keep for the others, or take from them.
 pub(crate) fn shares(plan: &Plan) -> Vec<Shared> {
-    if plan.fused.is_some() {
-        return Vec::new();
-    }
     let [left, right, _] = plan.pass.roles();
     let shared = |role| {
         let transform = plan.transform_cost(role);
         let saved = Cost { workspace: 0, ..transform };
         Shared { key: plan.key(role), len: plan.spectra_len(role), saved }
     };
-    vec![shared(left), shared(right)]
+    match (&plan.fused, plan.pass) {
+        (None, _) => vec![shared(left), shared(right)],
+        (Some(_), Pass::BackwardWeights) => Vec::new(),
+        (Some(_), _) => vec![shared(right)],
+    }
 }
 
 impl ConvKernel<Cpu> for FourierKernel {
@@ -78,7 +79,8 @@ impl ConvKernel<Cpu> for FourierKernel {
         let found = scratch.workspace.len();
         check_len("workspace", self.workspace_len().max(found), found)?;
         if let Some(fused) = self.plan.fused {
-            self.run_fused(fused, operands, &mut scratch.workspace[..self.workspace_len()]);
+            let workspace = &mut scratch.workspace[..self.workspace_len()];
+            self.run_fused(fused, operands, scratch.spectra, workspace);
             return Ok(());
         }
         let [left, right, product] = pass.roles().map(|role| self.plan.spectra_len(role));
@@ -117,8 +119,8 @@ impl Run<'_> {
         let weights = self.kernel.shared(right, 0..1, operands.rhs, spectra, self.rhs, self.lanes);
         for units in plan.groups() {
             let lhs = self.kernel.shared(left, units.clone(), operands.lhs, spectra, self.lhs, self.lanes);
-            let rhs = if weights { kept(spectra, self.kernel, right) } else { &*self.rhs };
-            let lhs = if lhs { kept(spectra, self.kernel, left) } else { &*self.lhs };
+            let rhs = if weights { found(spectra, self.kernel, right) } else { &*self.rhs };
+            let lhs = if lhs { found(spectra, self.kernel, left) } else { &*self.lhs };
             self.kernel.multiply(units.clone(), lhs, rhs, self.out, false);
             self.kernel.invert(product, units, self.out, operands.out, epilogue, self.lanes);
         }
@@ -131,8 +133,8 @@ impl Run<'_> {
             let add = units.start > 0;
             let lhs = self.kernel.shared(left, units.clone(), operands.lhs, spectra, self.lhs, self.lanes);
             let rhs = self.kernel.shared(right, units.clone(), operands.rhs, spectra, self.rhs, self.lanes);
-            let lhs = if lhs { kept(spectra, self.kernel, left) } else { &*self.lhs };
-            let rhs = if rhs { kept(spectra, self.kernel, right) } else { &*self.rhs };
+            let lhs = if lhs { found(spectra, self.kernel, left) } else { &*self.lhs };
+            let rhs = if rhs { found(spectra, self.kernel, right) } else { &*self.rhs };
             self.kernel.multiply(units, rhs, lhs, self.out, add);
         }
         self.kernel.invert(product, 0..1, self.out, operands.out, Epilogue::default(), self.lanes);
@@ -140,7 +142,7 @@ impl Run<'_> {
 }
 
 /// Spectra that [`FourierKernel::shared`] found or made.
-fn kept<'a>(spectra: &'a Spectra, kernel: &FourierKernel, role: Role) -> &'a [f32] {
+fn found<'a>(spectra: &'a Spectra, kernel: &FourierKernel, role: Role) -> &'a [f32] {
     spectra.get(&kernel.key(role)).expect("a booked spectrum stays for the step")
 }
 

@@ -17,7 +17,7 @@ use super::lanes::Epilogue;
 use super::plan::{InLanes, Plan, divided};
 use super::points::Points;
 use super::product::{Factor, Product, Target, View};
-use super::{FourierKernel, as_elements};
+use super::{FourierKernel, Spectra, as_elements, found};
 use crate::Cpu;
 use crate::raw::{Block, for_each_block, for_each_part, with_columns};
 
@@ -156,11 +156,22 @@ struct Worker<'a> {
 
 impl FourierKernel {
     /// Runs the pass.
-    pub(super) fn run_fused(&self, fused: Fused, operands: Operands<'_, Cpu>, workspace: &mut [f32]) {
+    pub(super) fn run_fused(
+        &self,
+        fused: Fused,
+        operands: Operands<'_, Cpu>,
+        spectra: &mut Spectra,
+        workspace: &mut [f32],
+    ) {
         let (weights, rest) = workspace.split_at_mut(fused.weights_len(&self.plan));
         match self.plan.pass {
             Pass::BackwardWeights => self.fused_weights(fused, operands, weights, rest),
-            Pass::Forward | Pass::BackwardInput => self.fused_images(fused, operands, weights, rest),
+            Pass::Forward | Pass::BackwardInput => {
+                let right = self.plan.pass.roles()[1];
+                let kept = self.shared(right, 0..1, operands.rhs, spectra, weights, rest);
+                let weights = if kept { found(spectra, self, right) } else { weights };
+                self.fused_images(fused, operands, weights, rest);
+            }
         }
     }
 
@@ -168,17 +179,16 @@ impl FourierKernel {
         &self,
         fused: Fused,
         operands: Operands<'_, Cpu>,
-        weights: &mut [f32],
+        weights: &[f32],
         workspace: &mut [f32],
     ) {
         let plan = &self.plan;
-        let [left, right, product] = plan.pass.roles();
+        let [left, _, product] = plan.pass.roles();
         if !(product == Role::Output || plan.tiling.reaches_all_inputs()) {
             operands.out.fill(0.0);
         }
         let epilogue = Epilogue { bias: operands.bias.map(|bias| &bias[..]), relu: operands.relu };
-        self.transform(right, &plan.maps(right, 0..1), operands.rhs, weights, workspace);
-        let (weights, lens) = (&*weights, fused.scratch_lens(plan));
+        let lens = fused.scratch_lens(plan);
         let (tasks, shape) = (fused.tasks(plan), plan.shape(product));
         let of_group = shape[1] / plan.problem.groups();
         let parts =
