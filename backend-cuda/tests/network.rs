@@ -61,7 +61,8 @@ fn a_step_waits_for_the_score_alone() {
     let shape = Shape::new(&[BATCH, 1, 16, 16]).unwrap();
     let images = values(shape.elements(), 1);
     for step in 0..2 {
-        (waits(), allocations());
+        waits();
+        allocations();
         trainer.step(&mut engine, &shape, &images, &[1; BATCH]).unwrap();
         let found = (waits(), pending(), allocations());
         let parameters = 7;
