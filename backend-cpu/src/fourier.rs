@@ -1,5 +1,6 @@
 //! The FFT pipeline that `fft` and `fft-tiled` share: transform, multiply at every frequency, invert.
 
+mod fused;
 mod lanes;
 mod plan;
 mod points;
@@ -54,6 +55,9 @@ impl FourierKernel {
 
 /// The spectra that a pass in one group can keep for the others, or take from them.
 pub(crate) fn shares(plan: &Plan) -> Vec<Shared> {
+    if plan.fused.is_some() {
+        return Vec::new();
+    }
     let [left, right, _] = plan.pass.roles();
     let shared = |role| {
         let transform = plan.transform_cost(role);
@@ -73,6 +77,10 @@ impl ConvKernel<Cpu> for FourierKernel {
         operands.check(backend, problem, *pass)?;
         let found = scratch.workspace.len();
         check_len("workspace", self.workspace_len().max(found), found)?;
+        if let Some(fused) = self.plan.fused {
+            self.run_fused(fused, operands, &mut scratch.workspace[..self.workspace_len()]);
+            return Ok(());
+        }
         let [left, right, product] = pass.roles().map(|role| self.plan.spectra_len(role));
         let (lhs, rest) = scratch.workspace[..self.workspace_len()].split_at_mut(left);
         let (rhs, rest) = rest.split_at_mut(right);
@@ -137,6 +145,17 @@ fn kept<'a>(spectra: &'a Spectra, kernel: &FourierKernel, role: Role) -> &'a [f3
 }
 
 impl FourierKernel {
+    /// The transform of one map at a time.
+    ///
+    /// # Panics
+    /// Where maps are in the lanes.
+    fn plane(&self) -> &PlaneFft {
+        match &self.fft {
+            Transform::Points(fft) => fft,
+            Transform::Maps(_) => unreachable!("fused passes take one map at a time"),
+        }
+    }
+
     fn key(&self, role: Role) -> SpectrumKey {
         self.plan.key(role)
     }

@@ -77,6 +77,31 @@ impl Columns<'_> {
         unsafe { self.matrix.part(begin + self.columns.start..begin + self.columns.end) }
     }
 
+    /// The owned columns of `M × N` owned rows: of rows `first + i steps[0] + j steps[1]`.
+    ///
+    /// Panics where two of them would be the same row.
+    pub(crate) fn tile<const M: usize, const N: usize>(
+        &mut self,
+        first: usize,
+        steps: [usize; 2],
+    ) -> [[&mut [f32]; N]; M] {
+        let [(short, inner), (long, outer)] = match steps[0] < steps[1] {
+            true => [(steps[0], M), (steps[1], N)],
+            false => [(steps[1], N), (steps[0], M)],
+        };
+        assert!((inner == 1 || short > 0) && (outer == 1 || long > (inner - 1) * short), "rows overlap");
+        let last = first + (M - 1) * steps[0] + (N - 1) * steps[1];
+        assert!(last < self.rows.len(), "row {last} of {}", self.rows.len());
+        std::array::from_fn(|i| {
+            std::array::from_fn(|j| {
+                let begin = (self.rows.start + first + i * steps[0] + j * steps[1]) * self.row_len;
+                // SAFETY: only this task owns these columns, `&mut self` keeps them apart in time, and the rows differ
+                // by the assertion.
+                unsafe { self.matrix.part(begin + self.columns.start..begin + self.columns.end) }
+            })
+        })
+    }
+
     /// The owned columns of the first `rows` owned rows as a matrix.
     pub(crate) fn matrix(&mut self, rows: usize) -> MatrixMut<'_> {
         let (width, rows_apart) = (self.columns.len(), self.row_len);
@@ -86,6 +111,17 @@ impl Columns<'_> {
         let first = unsafe { self.matrix.first.add(self.rows.start * rows_apart + self.columns.start) };
         MatrixMut { first, rows, columns: width, rows_apart, columns_apart: 1, slice: PhantomData }
     }
+}
+
+/// Calls `visit` with a whole matrix whose rows have `row_len` values.
+pub(crate) fn with_columns<T>(
+    matrix: &mut [f32],
+    row_len: usize,
+    visit: impl FnOnce(&mut Columns<'_>) -> T,
+) -> T {
+    let rows = 0..matrix.len() / row_len.max(1);
+    let matrix = Shared::new(matrix);
+    visit(&mut Columns { matrix: &matrix, row_len, rows, columns: 0..row_len })
 }
 
 /// Runs `task(block, columns, scratch)` for every block of `block_len` columns (the last may be narrower) of a
@@ -167,6 +203,21 @@ impl Block<'_> {
             *to = unsafe { self.tensor.part(begin + columns.start..begin + columns.end) };
         }
         rows
+    }
+}
+
+impl Block<'_> {
+    /// A channel of an image of the whole tensor, all of it owned.
+    pub(crate) fn plane(&mut self, image: usize, channel: usize) -> &mut [f32] {
+        let [_, channels, slices, rows, columns] = self.shape;
+        let asked = [image..image + 1, channel..channel + 1, 0..slices, 0..rows, 0..columns];
+        for (asked, owned) in asked.iter().zip(&self.ranges) {
+            assert!(owned.start <= asked.start && asked.end <= owned.end, "{asked:?} is not in {owned:?}");
+        }
+        let len = slices * rows * columns;
+        let begin = (image * channels + channel) * len;
+        // SAFETY: only this task owns this box, and `&mut self` keeps its planes apart in time.
+        unsafe { self.tensor.part(begin..begin + len) }
     }
 }
 

@@ -1,6 +1,6 @@
-//! Butterflies: forward discrete Fourier transforms of 2, 3, 4, 5, 7 and 8 complex vectors.
+//! Butterflies: forward discrete Fourier transforms of 2 to 12 complex vectors.
 
-use crate::arith::{Arith, add, sub};
+use crate::arith::{Arith, TWIDDLE_FLOPS, add, sub, twiddle};
 use num_complex::Complex;
 use std::f32::consts::FRAC_1_SQRT_2;
 
@@ -15,17 +15,37 @@ pub(crate) trait Codelet<const R: usize> {
     fn run<A: Arith>(s: A, x: [Complex<A::V>; R]) -> [Complex<A::V>; R];
 }
 
-/// Operations of the butterfly of a radix in {2, 3, 4, 5, 7, 8}, 0 for any other.
+/// Calls `$body!(R)` with the radix `$radix` as a literal.
+macro_rules! for_radix {
+    ($radix:expr, $body:ident $arguments:tt) => {
+        match $radix {
+            2 => $body!(2 $arguments),
+            3 => $body!(3 $arguments),
+            4 => $body!(4 $arguments),
+            5 => $body!(5 $arguments),
+            6 => $body!(6 $arguments),
+            7 => $body!(7 $arguments),
+            8 => $body!(8 $arguments),
+            9 => $body!(9 $arguments),
+            10 => $body!(10 $arguments),
+            _ => $body!(12 $arguments),
+        }
+    };
+}
+pub(crate) use for_radix;
+
+/// The radices that have a butterfly.
+pub(crate) const RADICES: [usize; 10] = [2, 3, 4, 5, 6, 7, 8, 9, 10, 12];
+
+macro_rules! flops_of {
+    ($radix:literal ()) => {
+        <Dft as Codelet<$radix>>::FLOPS
+    };
+}
+
+/// Operations of the butterfly of one of [`RADICES`].
 pub(crate) fn flops(radix: usize) -> u64 {
-    match radix {
-        2 => <Dft as Codelet<2>>::FLOPS,
-        3 => <Dft as Codelet<3>>::FLOPS,
-        4 => <Dft as Codelet<4>>::FLOPS,
-        5 => <Dft as Codelet<5>>::FLOPS,
-        7 => <Dft as Codelet<7>>::FLOPS,
-        8 => <Dft as Codelet<8>>::FLOPS,
-        _ => 0,
-    }
+    for_radix!(radix, flops_of())
 }
 
 /// `a - i b`: 2 operations.
@@ -160,6 +180,75 @@ fn odd<A: Arith, const R: usize>(
     y
 }
 
+/// Points `first`, then every `step`-th, around a circle of `R`.
+#[inline(always)]
+fn around<V: Copy, const R: usize, const N: usize>(x: [V; R], first: usize, step: usize) -> [V; N] {
+    let mut y = [x[0]; N];
+    for (i, y) in y.iter_mut().enumerate() {
+        *y = x[(first + i * step) % R];
+    }
+    y
+}
+
+/// Value `index` of each of `N` arrays.
+#[inline(always)]
+fn across<V: Copy, const M: usize, const N: usize>(x: [[V; M]; N], index: usize) -> [V; N] {
+    let mut y = [x[0][0]; N];
+    for i in 0..N {
+        y[i] = x[i][index];
+    }
+    y
+}
+
+/// Radix `R = A B` of factors without a common one: as a transform of two axes (Good 1958), with no twiddles. Of
+/// `x[(B i + A j) mod R]`, frequency `k` is `(k mod A, k mod B)`.
+macro_rules! good {
+    ($r:literal = $a:literal * $b:literal, $($j:literal)*, $($k:literal)*) => {
+        impl Codelet<$r> for Dft {
+            const FLOPS: u64 = $b * <Dft as Codelet<$a>>::FLOPS + $a * <Dft as Codelet<$b>>::FLOPS;
+            #[inline(always)]
+            fn run<S: Arith>(s: S, x: [Complex<S::V>; $r]) -> [Complex<S::V>; $r] {
+                let z: [[_; $a]; $b] = [$(<Dft as Codelet<$a>>::run(s, around(x, $a * $j, $b))),*];
+                let y: [[_; $b]; $a] = [$(<Dft as Codelet<$b>>::run(s, across(z, $k))),*];
+                let mut found = x;
+                for k in 0..$r {
+                    found[k] = y[k % $a][k % $b];
+                }
+                found
+            }
+        }
+    };
+}
+
+good!(6 = 3 * 2, 0 1, 0 1 2);
+good!(10 = 5 * 2, 0 1, 0 1 2 3 4);
+good!(12 = 4 * 3, 0 1 2, 0 1 2 3);
+
+/// `exp(-2πi/9)`, its square and its fourth power.
+const NINTHS: [[f32; 2]; 3] =
+    [[0.766_044_44, -0.642_787_6], [0.173_648_18, -0.984_807_75], [-0.939_692_6, -0.342_020_15]];
+
+impl Codelet<9> for Dft {
+    const FLOPS: u64 = 6 * <Dft as Codelet<3>>::FLOPS + 4 * TWIDDLE_FLOPS;
+    #[inline(always)]
+    fn run<S: Arith>(s: S, x: [Complex<S::V>; 9]) -> [Complex<S::V>; 9] {
+        let [w1, w2, w4] = NINTHS;
+        let [a, mut b, mut c]: [[_; 3]; 3] = [
+            <Dft as Codelet<3>>::run(s, around(x, 0, 3)),
+            <Dft as Codelet<3>>::run(s, around(x, 1, 3)),
+            <Dft as Codelet<3>>::run(s, around(x, 2, 3)),
+        ];
+        (b[1], b[2]) = (twiddle(s, b[1], w1), twiddle(s, b[2], w2));
+        (c[1], c[2]) = (twiddle(s, c[1], w2), twiddle(s, c[2], w4));
+        let [d, e, f] = [
+            <Dft as Codelet<3>>::run(s, [a[0], b[0], c[0]]),
+            <Dft as Codelet<3>>::run(s, [a[1], b[1], c[1]]),
+            <Dft as Codelet<3>>::run(s, [a[2], b[2], c[2]]),
+        ];
+        [d[0], e[0], f[0], d[1], e[1], f[1], d[2], e[2], f[2]]
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,11 +275,13 @@ mod tests {
 
     #[test]
     fn codelets_agree_with_the_definition_and_their_counts() {
-        check::<2>();
-        check::<3>();
-        check::<4>();
-        check::<5>();
-        check::<7>();
-        check::<8>();
+        macro_rules! checked {
+            ($radix:literal ()) => {
+                check::<$radix>()
+            };
+        }
+        for radix in RADICES {
+            for_radix!(radix, checked());
+        }
     }
 }

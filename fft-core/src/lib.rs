@@ -42,7 +42,7 @@ pub use lengths::{MAX_LENGTH, good_even_length, good_folded_length, good_length}
 pub use nd::RealFft;
 pub use plane::PlaneFft;
 pub use recipe::Recipe;
-pub use transpose::{deinterleave, interleave, transpose16};
+pub use transpose::{deinterleave, interleave, transpose_points, transpose16};
 
 /// Maps of one lane block: the number of transforms computed together.
 pub const LANES: usize = 16;

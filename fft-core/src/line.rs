@@ -1,10 +1,11 @@
 //! The complex transform of one line of a complex lane block, in place (strided) or to another line.
 
-use crate::pass::{Apart, InPlace, Stage};
+use crate::codelets::for_radix;
+use crate::pass::{Columns, InPlace, OverColumns, OverRows};
 use crate::recipe::Recipe;
 use crate::{COMPLEX_POINT, LANES, Point};
 use num_complex::Complex;
-use pulp::Simd;
+use pulp::{Simd, WithSimd};
 use rustfft::{Fft, FftPlanner};
 use std::fmt;
 use std::sync::Arc;
@@ -19,8 +20,10 @@ pub(crate) struct LineFft {
 /// How the line is computed.
 #[derive(Clone)]
 enum Kernel {
-    /// Stockham passes; none copies.
-    Stages(Vec<Stage>),
+    /// One point.
+    Identity,
+    /// Columns of columns, and last rows of this radix.
+    Radices(Vec<Columns>, usize),
     /// One lane after another.
     Library(Arc<dyn Fft<f32>>),
 }
@@ -34,7 +37,12 @@ impl fmt::Debug for LineFft {
 /// Values of the scratch of a transform of `n` points, in either direction.
 pub(crate) fn scratch_len(n: usize) -> usize {
     match Recipe::new(n) {
-        Recipe::Radices(radices) => radices.len().saturating_sub(1).min(2) * n * COMPLEX_POINT,
+        // A line of points for each level of columns.
+        Recipe::Radices(radices) => {
+            let lines =
+                radices.iter().scan(n, |points, radix| Some(std::mem::replace(points, *points / radix)));
+            lines.take(radices.len().saturating_sub(1)).sum::<usize>() * COMPLEX_POINT
+        }
         Recipe::Library(n) => {
             let fft: Arc<dyn Fft<f32>> = FftPlanner::new().plan_fft_forward(n);
             2 * (n + fft.get_inplace_scratch_len())
@@ -47,7 +55,10 @@ impl LineFft {
     pub(crate) fn new(n: usize, round: fn(f64) -> f32) -> LineFft {
         let recipe = Recipe::new(n);
         let kernel = match &recipe {
-            Recipe::Radices(radices) => Kernel::Stages(stages(n, radices, round)),
+            Recipe::Radices(radices) => match &radices[..] {
+                [] => Kernel::Identity,
+                [columns @ .., row] => Kernel::Radices(all_columns(n, columns, round), *row),
+            },
             Recipe::Library(n) => Kernel::Library(FftPlanner::new().plan_fft_forward(*n)),
         };
         LineFft { recipe, kernel }
@@ -71,14 +82,21 @@ impl LineFft {
         scratch: &mut [f32],
     ) {
         match &self.kernel {
-            Kernel::Stages(stages) => match &stages[..] {
-                [] => {}
-                [only] => in_place(simd, swap, only, data, stride),
-                [begin, rest @ ..] => {
-                    let (points, _) = scratch.as_chunks_mut();
-                    let (x, y) = points.split_at_mut(self.recipe.length());
-                    apart(simd, swap, begin, (data, stride), (x, 1));
-                    later(simd, swap, rest, [x, y], data, stride);
+            Kernel::Identity => {}
+            Kernel::Radices(columns, row) => match &columns[..] {
+                [] => in_place(simd, swap, *row, data, stride),
+                [first, rest @ ..] => {
+                    let (x, scratch) = halved(scratch, self.recipe.length());
+                    over_columns(simd, swap, first, (data, stride), x);
+                    simd.vectorize(Rows {
+                        swap,
+                        levels: rest,
+                        radix: *row,
+                        src: x,
+                        dst: data,
+                        stride,
+                        scratch,
+                    });
                 }
             },
             Kernel::Library(fft) => library(swap, &**fft, data, stride, scratch),
@@ -96,14 +114,13 @@ impl LineFft {
         scratch: &mut [f32],
     ) {
         match &self.kernel {
-            Kernel::Stages(stages) => match &stages[..] {
-                [] => dst.copy_from_slice(src),
-                [only] => apart(simd, swap, only, (src, 1), (dst, 1)),
-                [begin, rest @ ..] => {
-                    let (points, _) = scratch.as_chunks_mut();
-                    let (x, y) = points.split_at_mut(self.recipe.length());
-                    apart(simd, swap, begin, (src, 1), (x, 1));
-                    later(simd, swap, rest, [x, y], dst, 1);
+            Kernel::Identity => dst.copy_from_slice(src),
+            Kernel::Radices(columns, row) => match &columns[..] {
+                [] => rows(simd, swap, (*row, 1), src, (dst, 1)),
+                [first, rest @ ..] => {
+                    let (x, scratch) = halved(scratch, self.recipe.length());
+                    over_columns(simd, swap, first, (src, 1), x);
+                    simd.vectorize(Rows { swap, levels: rest, radix: *row, src: x, dst, stride: 1, scratch });
                 }
             },
             Kernel::Library(fft) => {
@@ -114,67 +131,87 @@ impl LineFft {
     }
 }
 
-/// The passes of a recipe.
-fn stages(n: usize, radices: &[usize], round: fn(f64) -> f32) -> Vec<Stage> {
-    let next = |before: &mut usize, &radix: &usize| {
-        let stage = Stage::new(n, radix, *before, round);
-        *before *= radix;
-        Some(stage)
+/// The columns of all levels of a line of `n` points.
+fn all_columns(n: usize, radices: &[usize], round: fn(f64) -> f32) -> Vec<Columns> {
+    let level = |points: &mut usize, &radix: &usize| {
+        let columns = Columns::new(*points, radix, round);
+        *points /= radix;
+        Some(columns)
     };
-    radices.iter().scan(1, next).collect()
+    radices.iter().scan(n, level).collect()
 }
 
-/// Calls `$pass` of the radix of `$stage`; the passes are not inlined, for their code is large.
-macro_rules! of_radix {
-    ($simd:expr, $pass:ident, $stage:expr, $fields:tt) => {
-        match $stage.radix {
-            2 => $simd.vectorize(of_radix!(@ $pass<2> $fields)),
-            3 => $simd.vectorize(of_radix!(@ $pass<3> $fields)),
-            4 => $simd.vectorize(of_radix!(@ $pass<4> $fields)),
-            5 => $simd.vectorize(of_radix!(@ $pass<5> $fields)),
-            7 => $simd.vectorize(of_radix!(@ $pass<7> $fields)),
-            _ => $simd.vectorize(of_radix!(@ $pass<8> $fields)),
-        }
-    };
-    (@ $pass:ident<$radix:literal> { $($field:ident),* }) => {
-        $pass::<$radix> { $($field),* }
+/// A line of `n` points, and what is left of the scratch.
+fn halved(scratch: &mut [f32], n: usize) -> (&mut [Point], &mut [f32]) {
+    let (line, rest) = scratch.split_at_mut(n * COMPLEX_POINT);
+    (line.as_chunks_mut().0, rest)
+}
+
+/// A pass of this radix; it is not inlined, for its code is large.
+macro_rules! pass {
+    ($radix:literal ($simd:expr, $pass:ident { $($field:ident),* })) => {
+        $simd.vectorize($pass::<$radix> { $($field),* })
     };
 }
 
-/// A pass from one line to another, each with its stride.
+/// The columns of a line with a stride, to a line without gaps.
 #[inline(always)]
-fn apart<S: Simd>(
+fn over_columns<S: Simd>(
     simd: S,
     swap: bool,
-    stage: &Stage,
-    (src, src_stride): (&[Point], usize),
-    (dst, dst_stride): (&mut [Point], usize),
+    columns: &Columns,
+    (src, stride): (&[Point], usize),
+    dst: &mut [Point],
 ) {
-    of_radix!(simd, Apart, stage, { swap, stage, src, src_stride, dst, dst_stride });
+    for_radix!(columns.radix, pass(simd, OverColumns { swap, columns, src, stride, dst }));
+}
+
+/// The rows of a level, each by the levels left and last by one butterfly of this radix.
+struct Rows<'a> {
+    swap: bool,
+    levels: &'a [Columns],
+    radix: usize,
+    src: &'a [Point],
+    dst: &'a mut [Point],
+    stride: usize,
+    scratch: &'a mut [f32],
+}
+
+impl WithSimd for Rows<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Rows { swap, levels, radix, src, dst, stride, scratch } = self;
+        let Some((first, levels)) = levels.split_first() else {
+            return rows(simd, swap, (radix, src.len() / radix), src, (dst, stride));
+        };
+        let n = first.radix * first.row;
+        let (x, scratch) = halved(scratch, n);
+        let stride_of_row = src.len() / n * stride;
+        for (j, row) in src.chunks_exact(n).enumerate() {
+            over_columns(simd, swap, first, (row, 1), x);
+            let dst = &mut dst[j * stride..];
+            simd.vectorize(Rows { swap, levels, radix, src: x, dst, stride: stride_of_row, scratch });
+        }
+    }
+}
+
+/// Rows of this radix to a line with a stride.
+#[inline(always)]
+fn rows<S: Simd>(
+    simd: S,
+    swap: bool,
+    (radix, rows): (usize, usize),
+    src: &[Point],
+    (dst, stride): (&mut [Point], usize),
+) {
+    for_radix!(radix, pass(simd, OverRows { swap, rows, src, dst, stride }));
 }
 
 /// The only pass, in place.
 #[inline(always)]
-fn in_place<S: Simd>(simd: S, swap: bool, stage: &Stage, data: &mut [Point], stride: usize) {
-    of_radix!(simd, InPlace, stage, { swap, data, stride });
-}
-
-/// All passes but the first, between the halves of the scratch and last to the destination.
-#[inline(always)]
-fn later<S: Simd>(
-    simd: S,
-    swap: bool,
-    stages: &[Stage],
-    [mut x, mut y]: [&mut [Point]; 2],
-    data: &mut [Point],
-    out_stride: usize,
-) {
-    let last = stages.len() - 1;
-    for (i, stage) in stages.iter().enumerate() {
-        let (dst, stride) = if i == last { (&mut *data, out_stride) } else { (&mut *y, 1) };
-        apart(simd, swap, stage, (x, 1), (dst, stride));
-        std::mem::swap(&mut x, &mut y);
-    }
+fn in_place<S: Simd>(simd: S, swap: bool, radix: usize, data: &mut [Point], stride: usize) {
+    for_radix!(radix, pass(simd, InPlace { swap, data, stride }));
 }
 
 /// All lanes by the library, each through a contiguous copy in the scratch.

@@ -1,4 +1,13 @@
-//! Stockham passes over one line of a complex lane block: load, butterfly, twiddle, store.
+//! The passes over one line of a complex lane block: load, butterfly, twiddle, store.
+//!
+//! A line of `n = R m` points is a matrix of `R` rows of `m` points (Cooley and Tukey 1965): the columns are
+//! transformed and multiplied by `exp(-2πi pj/n)` where they stand, `p` the column and `j` the row; then each row is
+//! transformed, by the same means or, where `m` is a radix, by one butterfly, and frequency `k` of row `j` is `j + Rk`
+//! of the line. No pass stores where its next butterfly loads, or a multiple of 4096 bytes from there, for which a
+//! processor would have to wait.
+//!
+//! In all passes `swap` exchanges real and imaginary parts of input and output, which inverts the transform. The
+//! points of a butterfly are found by parting slices into equal ones, so that one check of an index is enough for all.
 
 use crate::arith::twiddle;
 use crate::codelets::{Codelet, Dft};
@@ -6,46 +15,47 @@ use crate::{LANES, Point};
 use num_complex::Complex;
 use pulp::{Simd, WithSimd};
 
-/// The constants of one pass of radix `R` on a line of `n = R m s` points.
-///
-/// The pass is `y[q + s(Rp + j)] = exp(-2πi pj/(Rm)) Σ_k x[q + s(p + mk)] exp(-2πi jk/R)`
-/// for all `p < m` and `q < s`.
+/// The columns of a line of `n` points.
 #[derive(Clone, Debug)]
-pub(crate) struct Stage {
-    /// `R`.
+pub(crate) struct Columns {
+    /// Points of a column, `R`.
     pub(crate) radix: usize,
-    /// Groups with one set of twiddles each.
-    m: usize,
-    /// Product of the radices of the passes before.
-    s: usize,
-    /// `exp(-2πi pj/(Rm))` as `[re, im]` for `1 <= p < m`, `0 <= j < R`.
+    /// Points of a row, `m`.
+    pub(crate) row: usize,
+    /// `exp(-2πi pj/n)` as `[re, im]` for `1 <= p < m`, `0 <= j < R`.
     twiddles: Vec<[f32; 2]>,
 }
 
-impl Stage {
-    /// The pass of `radix` after passes whose radices multiply to `s`, on a line of `n` points.
-    pub(crate) fn new(n: usize, radix: usize, s: usize, round: fn(f64) -> f32) -> Stage {
-        let m = n / (radix * s);
+impl Columns {
+    /// The columns of `radix` points of a line of `n`.
+    pub(crate) fn new(n: usize, radix: usize, round: fn(f64) -> f32) -> Columns {
+        let row = n / radix;
         let root = |turn: usize| {
-            let w = Complex::cis(-std::f64::consts::TAU * turn as f64 / (radix * m) as f64);
+            let w = Complex::cis(-std::f64::consts::TAU * turn as f64 / n as f64);
             [round(w.re), round(w.im)]
         };
-        let twiddles = (1..m).flat_map(|p| (0..radix).map(move |j| root(p * j))).collect();
-        Stage { radix, m, s, twiddles }
+        let twiddles = (1..row).flat_map(|p| (0..radix).map(move |j| root(p * j))).collect();
+        Columns { radix, row, twiddles }
     }
 }
 
-/// A pass from one line to another, either perhaps strided.
-///
-/// In all passes `swap` exchanges real and imaginary parts of input and output, which inverts the
-/// transform.
-pub(crate) struct Apart<'a, const R: usize> {
+/// All columns, from a line whose points are `stride` apart to one without gaps.
+pub(crate) struct OverColumns<'a, const R: usize> {
     pub(crate) swap: bool,
-    pub(crate) stage: &'a Stage,
+    pub(crate) columns: &'a Columns,
     pub(crate) src: &'a [Point],
-    pub(crate) src_stride: usize,
+    pub(crate) stride: usize,
     pub(crate) dst: &'a mut [Point],
-    pub(crate) dst_stride: usize,
+}
+
+/// Rows of `R` points without gaps, to a line whose points are `stride` apart: frequency `k` of row `j` of `rows` is
+/// point `j + rows k`.
+pub(crate) struct OverRows<'a, const R: usize> {
+    pub(crate) swap: bool,
+    pub(crate) rows: usize,
+    pub(crate) src: &'a [Point],
+    pub(crate) dst: &'a mut [Point],
+    pub(crate) stride: usize,
 }
 
 /// The only pass of a line of `R` points that is its own destination.
@@ -55,44 +65,56 @@ pub(crate) struct InPlace<'a, const R: usize> {
     pub(crate) stride: usize,
 }
 
-impl<const R: usize> WithSimd for Apart<'_, R>
+impl<const R: usize> WithSimd for OverColumns<'_, R>
 where
     Dft: Codelet<R>,
 {
     type Output = ();
     #[inline(always)]
-    fn with_simd<S: Simd>(mut self, simd: S) {
-        let Stage { m, s, twiddles, .. } = self.stage;
-        for q in 0..*s {
-            self.butterfly(simd, [0, q], None);
+    fn with_simd<S: Simd>(self, simd: S) {
+        let OverColumns { swap, columns, src, stride, dst } = self;
+        let m = columns.row;
+        let src = parts::<R>(src, m * stride, (m - 1) * stride + 1);
+        let dst = parts_mut::<R>(dst, m, m);
+        for part in 0..LANES / S::F32_LANES {
+            let y = transformed::<S, R>(simd, swap, &src, 0, part);
+            for j in 0..R {
+                store::<S>(swap, &mut dst[j][0], part, y[j]);
+            }
         }
-        let (groups, _) = twiddles.as_chunks::<R>();
-        for (p, w) in (1..*m).zip(groups) {
-            for q in 0..*s {
-                self.butterfly(simd, [p, q], Some(w));
+        let (twiddles, _) = columns.twiddles.as_chunks::<R>();
+        for (p, w) in (1..m).zip(twiddles) {
+            for part in 0..LANES / S::F32_LANES {
+                let y = transformed::<S, R>(simd, swap, &src, p * stride, part);
+                store::<S>(swap, &mut dst[0][p], part, y[0]);
+                for j in 1..R {
+                    store::<S>(swap, &mut dst[j][p], part, twiddle(simd, y[j], w[j]));
+                }
             }
         }
     }
 }
 
-impl<const R: usize> Apart<'_, R>
+impl<const R: usize> WithSimd for OverRows<'_, R>
 where
     Dft: Codelet<R>,
 {
-    /// One butterfly of all lanes, outputs multiplied by the twiddles if there are any.
+    type Output = ();
     #[inline(always)]
-    fn butterfly<S: Simd>(&mut self, simd: S, [p, q]: [usize; 2], twiddles: Option<&[[f32; 2]; R]>) {
-        let (Stage { m, s, .. }, swap) = (self.stage, self.swap);
-        let from = Strided { at: (q + s * p) * self.src_stride, step: m * s * self.src_stride };
-        let to = Strided { at: (q + s * R * p) * self.dst_stride, step: s * self.dst_stride };
-        for part in 0..LANES / S::F32_LANES {
-            let mut y = transformed::<S, R>(simd, swap, self.src, from, part);
-            if let Some(w) = twiddles {
-                for j in 1..R {
-                    y[j] = twiddle(simd, y[j], w[j]);
+    fn with_simd<S: Simd>(self, simd: S) {
+        let OverRows { swap, rows, src, dst, stride } = self;
+        let dst = parts_mut::<R>(dst, rows * stride, (rows - 1) * stride + 1);
+        for (j, row) in src.as_chunks::<R>().0[..rows].iter().enumerate() {
+            for part in 0..LANES / S::F32_LANES {
+                let mut x = [load::<S>(swap, &row[0], part); R];
+                for k in 1..R {
+                    x[k] = load::<S>(swap, &row[k], part);
+                }
+                let y = <Dft as Codelet<R>>::run(simd, x);
+                for k in 0..R {
+                    store::<S>(swap, &mut dst[k][j * stride], part, y[k]);
                 }
             }
-            stored::<S, R>(swap, self.dst, to, part, y);
         }
     }
 }
@@ -105,52 +127,58 @@ where
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let InPlace { swap, data, stride } = self;
-        let points = Strided { at: 0, step: stride };
+        let data = parts_mut::<R>(data, stride, 1);
         for part in 0..LANES / S::F32_LANES {
-            let y = transformed::<S, R>(simd, swap, data, points, part);
-            stored::<S, R>(swap, data, points, part, y);
+            let mut x = [load::<S>(swap, &data[0][0], part); R];
+            for k in 1..R {
+                x[k] = load::<S>(swap, &data[k][0], part);
+            }
+            let y = <Dft as Codelet<R>>::run(simd, x);
+            for j in 0..R {
+                store::<S>(swap, &mut data[j][0], part, y[j]);
+            }
         }
     }
 }
 
-/// Where the points of a butterfly are: the first, and from one to the next.
-#[derive(Clone, Copy)]
-struct Strided {
-    at: usize,
-    step: usize,
+/// `R` slices of `len` points, `step` from one to the next.
+#[inline(always)]
+fn parts<const R: usize>(points: &[Point], step: usize, len: usize) -> [&[Point]; R] {
+    let mut parts = [&points[..len]; R];
+    for k in 1..R {
+        parts[k] = &points[k * step..][..len];
+    }
+    parts
 }
 
-/// Loads and transforms `R` points.
+/// The same of points that are written.
+#[inline(always)]
+fn parts_mut<const R: usize>(mut points: &mut [Point], step: usize, len: usize) -> [&mut [Point]; R] {
+    std::array::from_fn(|k| {
+        let after = if k + 1 < R { step } else { len };
+        let (part, rest) = std::mem::take(&mut points).split_at_mut(after);
+        points = rest;
+        &mut part[..len]
+    })
+}
+
+/// The transform of point `at` of each part.
 #[inline(always)]
 fn transformed<S: Simd, const R: usize>(
     simd: S,
     swap: bool,
-    points: &[Point],
-    Strided { at, step }: Strided,
+    parts: &[&[Point]; R],
+    at: usize,
     part: usize,
 ) -> [Complex<S::f32s>; R]
 where
     Dft: Codelet<R>,
 {
-    let mut x = [load::<S>(swap, &points[at], part); R];
-    for j in 1..R {
-        x[j] = load::<S>(swap, &points[at + j * step], part);
+    let mut x = [load::<S>(swap, &parts[0][at], part); R];
+    for k in 1..R {
+        x[k] = load::<S>(swap, &parts[k][at], part);
     }
     <Dft as Codelet<R>>::run(simd, x)
-}
-
-/// Stores `R` points.
-#[inline(always)]
-fn stored<S: Simd, const R: usize>(
-    swap: bool,
-    points: &mut [Point],
-    Strided { at, step }: Strided,
-    part: usize,
-    y: [Complex<S::f32s>; R],
-) {
-    for j in 0..R {
-        store::<S>(swap, &mut points[at + j * step], part, y[j]);
-    }
 }
 
 /// Lanes `part * F32_LANES ..` of a point, real and imaginary parts exchanged if `swap`.

@@ -21,7 +21,7 @@ use crate::{COMPLEX_POINT, LANES, Point};
 use num_complex::Complex;
 use pulp::Arch;
 use std::ops::Range;
-use steps::{Forward, Inverse};
+use steps::{Forward, Inverse, Placed};
 
 /// Real to half-complex transforms of a shape, one map at a time.
 ///
@@ -39,6 +39,7 @@ pub struct PlaneFft {
     row: LineFft,
     /// `exp(-2πi x k1/n)` by point of the spectrum, where an axis is folded.
     twist: Option<Vec<Point>>,
+    scratch: usize,
 }
 
 /// Sizes of a transform.
@@ -118,7 +119,8 @@ impl PlaneFft {
         let [depth, row] = [0, 2].map(|d| LineFft::new(sizes.points[d], round));
         let (points, column) = (sizes.points, RealLine::new(sizes.points[1], round));
         let twist = sizes.folded.then(|| twist(sizes));
-        Ok(PlaneFft { shape: shape.to_vec(), points, depth, column, row, twist })
+        let scratch = PlaneFft::scratch_len_of(shape)?;
+        Ok(PlaneFft { shape: shape.to_vec(), points, depth, column, row, twist, scratch })
     }
 
     fn sizes(&self) -> Sizes {
@@ -162,53 +164,74 @@ impl PlaneFft {
     }
 
     /// The factor that makes the inverse undo the forward transform: `1 / real_len`.
-    pub fn scale(&self) -> f32 {
+    fn scale(&self) -> f32 {
         (1.0 / self.real_len() as f64) as f32
     }
 
-    /// Transforms `real` (`real_len` values) to `spectrum` (`spectrum_len * 32` values, all overwritten).
+    /// Transforms the map that has `values`, a row-major box without gaps, at these places and zeros elsewhere to
+    /// `spectrum` (`spectrum_len * 32` values, all overwritten).
     ///
-    /// `support[d]`, from 1 to the length of axis `d`, says that only points whose every coordinate is less than
-    /// `support[d]` are nonzero; the others count as zero whatever they contain.  `scratch` has at least
-    /// [`PlaneFft::scratch_len_of`] values of any content.
+    /// `support[d]`, from 1 to the length of axis `d`, is the part of the axis that is transformed: `at` lies in it.
+    /// `scratch` has at least [`PlaneFft::scratch_len_of`] values of any content.
     ///
     /// # Errors
-    /// A support or slice length that does not fit.
+    /// A support, place or slice length that does not fit.
     pub fn forward(
         &self,
         support: &[usize],
-        real: &[f32],
+        (values, at): (&[f32], &[Range<usize>]),
         spectrum: &mut [f32],
         scratch: &mut [f32],
     ) -> Result<(), ShapeError> {
-        let support = support_of(&self.shape, support)?;
-        self.check(real, spectrum, scratch)?;
-        let at = self.sizes().places(support.map(|end| 0..end));
-        let row_end = support[2];
+        let support = support_of(&self.shape, support)?.map(|end| 0..end);
+        let placed = self.placed(&support, at, values.len())?;
+        self.check(spectrum, scratch)?;
+        let support = self.sizes().places(support);
         let spectrum = spectrum.as_chunks_mut().0;
-        Arch::new().dispatch(Forward { plan: self, at, row_end, real, spectrum, scratch });
+        Arch::new().dispatch(Forward { plan: self, support, values, placed, spectrum, scratch });
         Ok(())
     }
 
-    /// Transforms `spectrum` to `real`; lengths as in [`PlaneFft::forward`].
+    /// Transforms `spectrum` to the map it is the spectrum of, divided by [`PlaneFft::real_len`]; lengths as in
+    /// [`PlaneFft::forward`], which this undoes.
     ///
-    /// Only points whose every coordinate lies in `crop[d]`, a nonempty range within axis `d`, are promised.  The
-    /// result is unnormalised, and that of a real signal as in [`RealFft::inverse`](crate::RealFft::inverse).
+    /// `crop[d]`, a nonempty range within axis `d`, is the part of the axis that is computed; `values` takes the places
+    /// `at` of it. A spectrum that no real map has is treated as in [`RealFft::inverse`](crate::RealFft::inverse).
     ///
     /// # Errors
-    /// A crop or slice length that does not fit.
+    /// A crop, place or slice length that does not fit.
     pub fn inverse(
         &self,
         crop: &[Range<usize>],
         spectrum: &[f32],
-        real: &mut [f32],
+        (values, at): (&mut [f32], &[Range<usize>]),
         scratch: &mut [f32],
     ) -> Result<(), ShapeError> {
-        let at = self.sizes().places(crop_of(&self.shape, crop)?);
-        self.check(real, spectrum, scratch)?;
+        let crop = crop_of(&self.shape, crop)?;
+        let placed = self.placed(&crop, at, values.len())?;
+        self.check(spectrum, scratch)?;
+        let crop = self.sizes().places(crop);
         let spectrum = spectrum.as_chunks().0;
-        Arch::new().dispatch(Inverse { plan: self, at, real, spectrum, scratch });
+        Arch::new().dispatch(Inverse { plan: self, crop, spectrum, values, placed, scratch });
         Ok(())
+    }
+
+    /// The checked places of `len` values, inside of `within`.
+    fn placed(
+        &self,
+        within: &[Range<usize>; 3],
+        at: &[Range<usize>],
+        len: usize,
+    ) -> Result<Placed, ShapeError> {
+        let at = crop_of(&self.shape, at)?;
+        for (axis, (within, at)) in within.iter().zip(&at).skip(3 - self.shape.len()).enumerate() {
+            if at.start < within.start || at.end > within.end {
+                return Err(ShapeError::Crop { axis, length: within.end, found: at.clone() });
+            }
+        }
+        check_len("values", at.iter().map(Range::len).product(), len)?;
+        let folded = self.twist.is_some().then_some(self.points[2]);
+        Ok(Placed { at, folded })
     }
 
     /// Real additions and multiplications of [`PlaneFft::forward`], idle lanes included, without planning the
@@ -232,10 +255,9 @@ impl PlaneFft {
         Ok(sizes.flops(at, row_flops(sizes.points[1])[1]))
     }
 
-    fn check(&self, real: &[f32], spectrum: &[f32], scratch: &[f32]) -> Result<(), ShapeError> {
-        check_len("real", self.real_len(), real.len())?;
+    fn check(&self, spectrum: &[f32], scratch: &[f32]) -> Result<(), ShapeError> {
         check_len("spectrum", self.spectrum_len() * COMPLEX_POINT, spectrum.len())?;
-        check_scratch(PlaneFft::scratch_len_of(&self.shape)?, scratch.len())
+        check_scratch(self.scratch, scratch.len())
     }
 }
 
@@ -270,16 +292,22 @@ mod tests {
         let signal = noise(1, plan.real_len());
         let wide = |x: &[f32]| x.iter().map(|x| Complex::new(f64::from(*x), 0.0)).collect::<Vec<_>>();
         let expected = dft(shape, &masked(&wide(&signal), &at), Direction::Forward).unwrap();
-        plan.forward(support, &poisoned(signal.clone(), 1, &at), &mut spectrum, &mut scratch).unwrap();
+        let places = from_zero(support);
+        plan.forward(support, (&kept(&signal, &at), &places), &mut spectrum, &mut scratch).unwrap();
         let (found, wanted) = ordered(&plan, &spectrum, &expected);
         let forward = error(&found, &wanted, &vec![true; wanted.len()]);
         // The inverse of the whole signal's spectrum.
-        plan.forward(shape, &signal, &mut spectrum, &mut scratch).unwrap();
-        let mut real = vec![f32::NAN; signal.len()];
+        plan.forward(shape, (&signal, &from_zero(shape)), &mut spectrum, &mut scratch).unwrap();
+        let wanted = kept(&signal, &inside(shape, crop));
+        let mut found = vec![f32::NAN; wanted.len()];
         scratch.fill(f32::NAN);
-        plan.inverse(crop, &spectrum, &mut real, &mut scratch).unwrap();
-        let scaled: Vec<f32> = real.iter().map(|x| x * plan.scale()).collect();
-        [forward, error(&wide(&scaled), &wide(&signal), &inside(shape, crop))]
+        plan.inverse(crop, &spectrum, (&mut found, crop), &mut scratch).unwrap();
+        [forward, error(&wide(&found), &wide(&wanted), &vec![true; wanted.len()])]
+    }
+
+    /// The values inside of a box.
+    fn kept(signal: &[f32], inside: &[bool]) -> Vec<f32> {
+        signal.iter().zip(inside).filter(|(_, inside)| **inside).map(|(value, _)| *value).collect()
     }
 
     /// The spectrum, lane by lane, and what it should be.
@@ -342,6 +370,49 @@ mod tests {
         assert_eq!(fold([1, 1, 48]), None);
         assert_eq!(fold([1, 2, 1024]), None);
         assert_eq!(fold([1, 1, 32]), Some([1, 2, 16]));
+    }
+
+    #[test]
+    fn values_stand_where_they_are_placed() {
+        let cases: [(&[usize], &[Range<usize>]); 4] = [
+            (&[1024], &[37..991]),
+            (&[48], &[5..6]),
+            (&[40, 36], &[3..40, 7..33]),
+            (&[6, 10, 18], &[2..5, 1..9, 16..18]),
+        ];
+        for (shape, at) in cases {
+            let plan = PlaneFft::new(shape).unwrap();
+            let (inside, signal) = (inside(shape, at), noise(1, plan.real_len()));
+            let values = kept(&signal, &inside);
+            let spread: Vec<f32> =
+                signal.iter().zip(&inside).map(|(x, inside)| if *inside { *x } else { 0.0 }).collect();
+            let mut scratch = vec![f32::NAN; PlaneFft::scratch_len_of(shape).unwrap()];
+            let mut spectra = [0, 1].map(|_| vec![f32::NAN; plan.spectrum_len() * COMPLEX_POINT]);
+            plan.forward(shape, (&spread, &from_zero(shape)), &mut spectra[0], &mut scratch).unwrap();
+            plan.forward(shape, (&values, at), &mut spectra[1], &mut scratch).unwrap();
+            assert_eq!(spectra[0], spectra[1], "{shape:?} {at:?}");
+            let mut back = [vec![f32::NAN; spread.len()], vec![f32::NAN; values.len()]];
+            let [whole, part] = &mut back;
+            plan.inverse(&from_zero(shape), &spectra[0], (whole, &from_zero(shape)), &mut scratch).unwrap();
+            plan.inverse(&from_zero(shape), &spectra[0], (part, at), &mut scratch).unwrap();
+            assert_eq!(kept(whole, &inside), *part, "{shape:?} {at:?}");
+        }
+    }
+
+    #[test]
+    fn places_outside_are_errors() {
+        let plan = PlaneFft::new(&[8, 12]).unwrap();
+        let (mut spectrum, mut scratch) =
+            (vec![0.0; plan.spectrum_len() * COMPLEX_POINT], vec![0.0; plan.scratch]);
+        let mut message = |support: &[usize], at: &[Range<usize>], len: usize| {
+            let values = vec![0.0; len];
+            plan.forward(support, (&values, at), &mut spectrum, &mut scratch).unwrap_err().to_string()
+        };
+        assert_eq!(
+            message(&[8, 6], &[0..8, 2..7], 40),
+            "crop of axis 1 is 2..7, expected a nonempty range within 0..6"
+        );
+        assert_eq!(message(&[8, 12], &[0..8, 2..7], 41), "values has length 41, expected 40");
     }
 
     proptest! {

@@ -1,14 +1,14 @@
 //! How a length is computed, as data: a list of radices or a library call.
 
 use crate::arith::TWIDDLE_FLOPS;
-use crate::codelets;
+use crate::codelets::{self, RADICES};
 use crate::lengths::rest_after_small_primes;
 use std::fmt;
 
 /// How a one-dimensional complex transform is computed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Recipe {
-    /// Stockham passes of these radices, first pass first; empty for length 1.
+    /// Passes of these radices, first pass first; empty for length 1.
     Radices(Vec<usize>),
     /// Lane by lane by `rustfft` (Rader or Bluestein), for a length with a prime factor above 7.
     Library(usize),
@@ -17,19 +17,15 @@ pub enum Recipe {
 impl Recipe {
     /// The recipe of length `n`, for which 0 counts as 1.
     ///
-    /// Powers of two become factors 8 and 4 (a factor 2 only where one is left alone), which gives
-    /// the fewest passes and the fewest operations.
+    /// Of all products of radices that with the fewest passes, for each moves the whole line; of these the one whose
+    /// greatest radix is least, for large butterflies do not fit the registers.
     pub fn new(n: usize) -> Recipe {
         let n = n.max(1);
         if rest_after_small_primes(n) != 1 {
             return Recipe::Library(n);
         }
-        let mut radices = power_of_two(n.trailing_zeros() as usize);
-        for p in [7, 5, 3] {
-            let exponent = (1..).take_while(|&e| n.is_multiple_of(usize::pow(p, e))).count();
-            radices.extend(std::iter::repeat_n(p, exponent));
-        }
-        Recipe::Radices(radices)
+        let passes = (0..).find_map(|passes| product_of(n, passes, usize::MAX));
+        Recipe::Radices(passes.unwrap_or_default())
     }
 
     /// The length of the transform.
@@ -42,8 +38,8 @@ impl Recipe {
 
     /// Real additions and multiplications of one transform, a fused multiply-add counted as two.
     ///
-    /// Exact for radices: each pass of radix `R` does `n/R` butterflies and, with `s` the product of
-    /// the radices before it, `(n/(R s) - 1) s (R - 1)` twiddle products.  By the convention
+    /// Exact for radices: each pass of radix `R` does `n/R` butterflies and, with `s` the product of the radices
+    /// before it, `(n/(R s) - 1) s (R - 1)` twiddle products.  By the convention
     /// `5 n log2 n`, rounded, for the library.
     pub fn flops(&self) -> u64 {
         match self {
@@ -53,15 +49,15 @@ impl Recipe {
     }
 }
 
-/// Factors 8 and 4 whose product is `2^exponent`, or `[2]`.
-fn power_of_two(exponent: usize) -> Vec<usize> {
-    let (eights, rest) = match exponent % 3 {
-        0 => (exponent / 3, vec![]),
-        1 if exponent == 1 => (0, vec![2]),
-        1 => (exponent / 3 - 1, vec![4, 4]),
-        _ => (exponent / 3, vec![4]),
-    };
-    [vec![8; eights], rest].concat()
+/// `passes` radices up to `greatest`, none greater than the one before, whose product is `n`.
+fn product_of(n: usize, passes: usize, greatest: usize) -> Option<Vec<usize>> {
+    if passes == 0 {
+        return (n == 1).then(Vec::new);
+    }
+    RADICES.into_iter().filter(|&radix| radix <= greatest && n.is_multiple_of(radix)).find_map(|radix| {
+        let rest = product_of(n / radix, passes - 1, radix)?;
+        Some([vec![radix], rest].concat())
+    })
 }
 
 /// Operations of all passes.
@@ -102,9 +98,9 @@ mod tests {
             (16, "4x4"),
             (32, "8x4"),
             (64, "8x8"),
-            (96, "8x4x3"),
+            (96, "12x8"),
             (128, "8x4x4"),
-            (210, "2x7x5x3"),
+            (210, "7x6x5"),
             (1024, "8x8x4x4"),
             (22, "library 22"),
             (101, "library 101"),
@@ -126,7 +122,7 @@ mod tests {
         assert_eq!(Recipe::new(1).flops(), 0);
         assert_eq!(Recipe::new(8).flops(), 60);
         assert_eq!(Recipe::new(16).flops(), 4 * 16 + 3 * 3 * 6 + 4 * 16);
-        assert_eq!(Recipe::new(96).flops(), (12 * 60 + 11 * 7 * 6) + (24 * 16 + 2 * 8 * 3 * 6) + 32 * 16);
+        assert_eq!(Recipe::new(96).flops(), (8 * 112 + 7 * 11 * 6) + 12 * 60);
         assert_eq!(Recipe::new(11).flops(), 190);
     }
 }

@@ -1,8 +1,8 @@
 //! Transposes between rows of one map each and lane blocks.
 
-use crate::LANES;
 use crate::error::{ShapeError, check_len, check_min};
 use crate::tile::{TILE, Tile, TileOp, dispatch};
+use crate::{COMPLEX_POINT, LANES};
 
 /// Transposes 16 rows of 16 values: `output[c * output_stride + r] = input[r * input_stride + c]`.
 ///
@@ -18,13 +18,13 @@ pub fn transpose16(
 ) -> Result<(), ShapeError> {
     check_rows(["input stride", "input length"], input_stride, input.len())?;
     check_rows(["output stride", "output length"], output_stride, output.len())?;
-    square(input, input_stride, output, output_stride);
+    dispatch(Square { input, input_stride, output, output_stride });
     Ok(())
 }
 
-/// [`transpose16`] of slices that are long enough.
-pub(crate) fn square(input: &[f32], input_stride: usize, output: &mut [f32], output_stride: usize) {
-    dispatch(Square { input, input_stride, output, output_stride });
+/// Transposes 16 complex points of 16 lanes: lane `l` of point `p` becomes lane `p` of point `l`.
+pub fn transpose_points(from: &[[f32; COMPLEX_POINT]; LANES], to: &mut [[f32; COMPLEX_POINT]; LANES]) {
+    dispatch(Points { from, to });
 }
 
 /// Writes up to 16 rows of `n` values each to a lane block `[n][16]`; missing rows are zero.
@@ -109,6 +109,34 @@ fn tile_of<'a>(rows: &[&'a [[f32; TILE]; 2]; LANES], from: usize, half: usize) -
         tile[i] = &rows[from + i][half];
     }
     tile
+}
+
+/// [`transpose_points`].
+struct Points<'a> {
+    from: &'a [[f32; COMPLEX_POINT]; LANES],
+    to: &'a mut [[f32; COMPLEX_POINT]; LANES],
+}
+
+impl TileOp for Points<'_> {
+    #[inline(always)]
+    fn run<T: Tile>(self, tile: T) {
+        let (from, _) = self.from.as_chunks::<TILE>();
+        let (to, _) = self.to.as_chunks_mut::<TILE>();
+        for (r, from) in from.iter().enumerate() {
+            for (c, to) in to.iter_mut().enumerate() {
+                for part in [0, LANES / TILE] {
+                    let mut rows = [ZERO; TILE];
+                    for i in 0..TILE {
+                        rows[i] = &from[i].as_chunks().0[part + c];
+                    }
+                    let columns = tile.transposed(rows);
+                    for i in 0..TILE {
+                        to[i].as_chunks_mut().0[part + r] = columns[i];
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// [`interleave`] with checked arguments.
@@ -201,6 +229,17 @@ mod tests {
         for (i, x) in output.iter().enumerate() {
             let (c, r) = (i / 20, i % 20);
             assert_eq!(*x, if r < 16 { (r * 32 + c) as f32 } else { -1.0 });
+        }
+    }
+
+    #[test]
+    fn transpose_points_exchanges_points_and_lanes() {
+        let from: [[f32; COMPLEX_POINT]; LANES] =
+            std::array::from_fn(|p| std::array::from_fn(|l| (p * 100 + l) as f32));
+        let mut to = [[f32::NAN; COMPLEX_POINT]; LANES];
+        transpose_points(&from, &mut to);
+        for (p, l) in (0..LANES).flat_map(|p| (0..LANES).map(move |l| (p, l))) {
+            assert_eq!([to[l][p], to[l][LANES + p]], [from[p][l], from[p][LANES + l]]);
         }
     }
 

@@ -183,6 +183,18 @@ impl Plane {
         Plane { first: map.plane * shape.iter().product::<usize>(), shape, placements }
     }
 
+    /// The elements of a map whose points are neighbours in the tensor as in the transform, and where they stand there.
+    pub(super) fn without_gaps(&self) -> Option<(Range<usize>, [Range<usize>; 3])> {
+        let whole = |(placement, len): (&Placement, &usize)| {
+            placement.len == *len && (*len == 1 || (placement.step == 1 && placement.apart == 1))
+        };
+        let len: usize = self.shape.iter().product();
+        self.placements.iter().zip(&self.shape).all(whole).then(|| {
+            let at = self.placements.map(|placement| placement.at..placement.at + placement.len);
+            (self.first..self.first + len, at)
+        })
+    }
+
     /// The tensor element that row `(x0, x1)` of the transform begins with, if any of the tensor is there.
     fn row(&self, x0: usize, x1: usize) -> Option<usize> {
         let [p0, p1, p2] = &self.placements;

@@ -11,6 +11,8 @@ use conv_core::spectra::SpectrumKey;
 use conv_core::{ConvProblem, Cost, Machine, Pass, Role, Unsupported};
 use fft_core::{COMPLEX_POINT, LANES, PlaneFft, RealFft};
 
+use super::fused::Fused;
+
 /// The spectra of a group of units take one part in this many of the third-level cache.
 const GROUP_CACHE_SHARE: usize = 2;
 
@@ -146,6 +148,8 @@ pub(crate) struct Plan {
     /// Units whose spectra are held at the same time.
     pub(crate) group: usize,
     pub(crate) threads: usize,
+    /// Where whole images are transformed, multiplied and inverted in the cache.
+    pub(crate) fused: Option<Fused>,
     /// Bytes of second-level cache.
     cached: usize,
     /// Points of one transform, and blocks of 16 frequencies.
@@ -181,14 +185,19 @@ impl Plan {
         };
         let threads = machine.threads.max(1);
         let cached = machine.caches[1];
+        let (group, fused) = (1, None);
         let mut plan =
-            Plan { problem: *problem, pass, tiling, in_lanes, group: 1, threads, cached, points, blocks };
+            Plan { problem: *problem, pass, tiling, in_lanes, group, threads, fused, cached, points, blocks };
         let units = problem.batch().checked_mul(tiling.tile_count()).ok_or_else(too_large)?;
         plan.group = if whole { units } else { plan.group_units(machine).min(units) };
         let maps = [Role::Input, Role::Weight, Role::Output].map(|role| plan.maps_f64(role));
         let values = maps.iter().sum::<f64>() * (blocks * COMPLEX_POINT) as f64
             + points as f64 * 100.0 * threads as f64;
-        if values < (1u64 << 48) as f64 { Ok(plan) } else { Err(too_large()) }
+        if values >= (1u64 << 48) as f64 {
+            return Err(too_large());
+        }
+        plan.fused = if whole { Fused::new(&plan, machine.caches) } else { None };
+        Ok(plan)
     }
 
     /// Units whose input and output spectra take a share of the third-level cache, but at least a lane block.
@@ -208,6 +217,17 @@ impl Plan {
     /// Phases of this tensor's maps: outputs have one.
     fn phases(&self, role: Role) -> usize {
         if role == Role::Output { 1 } else { self.tiling.phase_count() }
+    }
+
+    /// The shape of this tensor: images, channels and three axes.
+    pub(crate) fn shape(&self, role: Role) -> [usize; 5] {
+        let problem = &self.problem;
+        let (images, channels, [a, b, c]) = match role {
+            Role::Input => (problem.batch(), problem.in_channels(), problem.input_shape()),
+            Role::Output => (problem.batch(), problem.out_channels(), problem.output_shape()),
+            Role::Weight => (problem.out_channels(), problem.group_in(), problem.kernel_shape()),
+        };
+        [images, channels, a, b, c]
     }
 
     /// Units of the pass.
@@ -324,6 +344,9 @@ impl Plan {
 
     /// Values of workspace: the spectra of the three tensors and a scratch for every thread.
     pub(crate) fn workspace_len(&self) -> usize {
+        if let Some(fused) = &self.fused {
+            return fused.workspace_len(self);
+        }
         let spectra: usize = self.pass.roles().iter().map(|role| self.spectra_len(*role)).sum();
         spectra + self.threads * self.scratch_lens().iter().sum::<usize>()
     }
@@ -366,7 +389,7 @@ impl Plan {
 
     /// What the products take: 8 operations for each complex multiply-add of the stored frequencies, their
     /// padding to blocks of 16 included, and every spectrum read or written once.
-    fn product_cost(&self) -> Cost {
+    pub(super) fn product_cost(&self) -> Cost {
         let sums = self.units() as f64 * self.problem.out_channels() as f64;
         let terms = (self.problem.group_in() * self.phases(Role::Input)) as f64;
         let product_flops = 8.0 * sums * terms * (self.blocks() * LANES) as f64;
@@ -381,9 +404,13 @@ impl Plan {
 
     /// The counted cost of the pass.
     pub(crate) fn cost(&self) -> Cost {
-        let transforms = self.pass.roles().map(|role| self.transform_cost(role));
-        let workspace = self.workspace_len() * size_of::<f32>();
-        let all = transforms.into_iter().fold(self.product_cost(), |sum, cost| sum + cost);
-        Cost { workspace, ..all }
+        let all = match &self.fused {
+            Some(fused) => fused.cost(self),
+            None => {
+                let transforms = self.pass.roles().map(|role| self.transform_cost(role));
+                transforms.into_iter().fold(self.product_cost(), |sum, cost| sum + cost)
+            }
+        };
+        Cost { workspace: self.workspace_len() * size_of::<f32>(), ..all }
     }
 }

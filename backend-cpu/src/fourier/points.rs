@@ -23,15 +23,20 @@ impl Points<'_> {
         spectrum: &mut [f32],
         scratch: &mut [f32],
     ) {
-        let [_, n1, n2] = self.plan.tiling.shape();
         let support = self.plan.tiling.span(role).map(|span| span.end);
         let (real, scratch) = scratch.split_at_mut(self.fft.real_len());
         let plane = Plane::new(self.plan, role, map);
-        for (x0, x1) in (0..support[0]).flat_map(|x0| (0..support[1]).map(move |x1| (x0, x1))) {
-            plane.gather(x0, x1, tensor, &mut real[(x0 * n1 + x1) * n2..][..support[2]]);
-        }
+        let values = match plane.without_gaps() {
+            Some((elements, at)) => (&tensor[elements], at),
+            None => {
+                let rows = real.chunks_exact_mut(support[2]);
+                let at = (0..support[0]).flat_map(|x0| (0..support[1]).map(move |x1| (x0, x1)));
+                at.zip(rows).for_each(|((x0, x1), row)| plane.gather(x0, x1, tensor, row));
+                (&real[..support.iter().product()], support.map(|end| 0..end))
+            }
+        };
         counted::transformed(|| PlaneFft::forward_flops(&self.plan.tiling.shape(), &support).unwrap_or(0));
-        self.fft.forward(&support, real, spectrum, scratch).expect(FITS);
+        self.fft.forward(&support, (values.0, &values.1), spectrum, scratch).expect(FITS);
     }
 
     /// Inverts a spectrum into a plane of the tensor. `first` is the plane that `tensor` begins with.
@@ -44,16 +49,20 @@ impl Points<'_> {
         epilogue: Epilogue<'_>,
         scratch: &mut [f32],
     ) {
-        let [_, n1, n2] = self.plan.tiling.shape();
         let crop = self.plan.tiling.span(role);
         let (real, scratch) = scratch.split_at_mut(self.fft.real_len());
         counted::transformed(|| PlaneFft::inverse_flops(&self.plan.tiling.shape(), &crop).unwrap_or(0));
-        self.fft.inverse(&crop, spectrum, real, scratch).expect(FITS);
-        let (plane, scale) = (Plane::new(self.plan, role, map.in_planes_from(first)), self.fft.scale());
+        let plane = Plane::new(self.plan, role, map.in_planes_from(first));
         let bias = epilogue.bias.map(|bias| bias[map.plane % bias.len()]);
-        for (x0, x1) in crop[0].clone().flat_map(|x0| crop[1].clone().map(move |x1| (x0, x1))) {
-            let row = &mut real[(x0 * n1 + x1) * n2..][crop[2].clone()];
-            row.iter_mut().for_each(|value| *value *= scale);
+        if let Some((elements, at)) = plane.without_gaps() {
+            let values = &mut tensor[elements];
+            self.fft.inverse(&crop, spectrum, (&mut *values, &at), scratch).expect(FITS);
+            return epilogue::apply(values, bias, epilogue.relu);
+        }
+        let real = &mut real[..crop.iter().map(|crop| crop.len()).product()];
+        self.fft.inverse(&crop, spectrum, (&mut *real, &crop), scratch).expect(FITS);
+        let at = crop[0].clone().flat_map(|x0| crop[1].clone().map(move |x1| (x0, x1)));
+        for ((x0, x1), row) in at.zip(real.chunks_exact_mut(crop[2].len())) {
             epilogue::apply(row, bias, epilogue.relu);
             plane.scatter(x0, x1, crop[2].start, row, tensor);
         }

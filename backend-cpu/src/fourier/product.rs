@@ -41,6 +41,11 @@ impl View {
     fn from(&self, row: usize, column: usize) -> View {
         View { first: self.at(row, column), ..*self }
     }
+
+    /// Rows for columns.
+    pub(crate) fn transposed(self) -> View {
+        View { rows_apart: self.columns_apart, columns_apart: self.rows_apart, ..self }
+    }
 }
 
 /// Spectra to read: the maps of `view` at every block of frequencies.
@@ -52,14 +57,19 @@ pub(crate) struct Factor<'a> {
     pub(crate) steps: [usize; 2],
 }
 
-impl Factor<'_> {
-    #[inline(always)]
-    fn at(&self, row: usize, column: usize, block: usize) -> &Element {
-        &self.elements[self.view.at(row, column) * self.steps[0] + block * self.steps[1]]
-    }
-
+impl<'a> Factor<'a> {
     fn from(self, row: usize, column: usize) -> Self {
         Factor { view: self.view.from(row, column), ..self }
+    }
+
+    /// `N` rows or columns side by side, of `len` elements each: the first of each and what comes after it.
+    fn side_by_side<const N: usize>(&self, maps_apart: usize, len: usize) -> [&'a [Element]; N] {
+        let first = self.view.first * self.steps[0];
+        let mut parts = [&self.elements[first..][..len]; N];
+        for i in 1..N {
+            parts[i] = &self.elements[first + i * maps_apart * self.steps[0]..][..len];
+        }
+        parts
     }
 }
 
@@ -68,17 +78,8 @@ pub(crate) struct Target<'a, 'c> {
     pub(crate) columns: &'a mut Columns<'c>,
     /// Counted in maps from the task's first.
     pub(crate) view: View,
+    /// Else the rows are blocks and a row holds all maps.
     pub(crate) rows_are_maps: bool,
-}
-
-impl Target<'_, '_> {
-    /// The element of the map at `(row, column)` in block number `block` of the task.
-    #[inline(always)]
-    fn at(&mut self, row: usize, column: usize, block: usize) -> &mut Element {
-        let map = self.view.at(row, column);
-        let [row, element] = if self.rows_are_maps { [map, block] } else { [block, map] };
-        &mut self.columns.row(row).as_chunks_mut().0[element]
-    }
 }
 
 /// `out (m × n) = left (m × k) · right (k × n)` at every one of `blocks`, where the pass says which factor is
@@ -165,30 +166,68 @@ impl Product<'_, '_> {
     ) {
         counted::multiplied(8 * M * N * depth * COMPLEX_POINT / 2 * self.blocks.len());
         let (left, right) = (self.left.from(i, k), self.right.from(k, j));
-        for (number, block) in self.blocks.clone().enumerate() {
-            for part in 0..COMPLEX_POINT / 2 / S::F32_LANES {
-                let zero = Complex { re: simd.splat_f32s(0.0), im: simd.splat_f32s(0.0) };
-                let mut sums = [[zero; N]; M];
-                for term in 0..depth {
-                    let mut factors = [zero; N];
-                    for (column, factor) in factors.iter_mut().enumerate() {
-                        *factor = load(simd, right.at(term, column, block), part);
-                    }
-                    for (row, sums) in sums.iter_mut().enumerate() {
-                        let a = load(simd, left.at(row, term, block), part);
-                        for (sum, b) in sums.iter_mut().zip(factors) {
-                            *sum = multiply_add::<S, C>(simd, a, b, *sum);
+        let apart = [left.view.columns_apart * left.steps[0], right.view.rows_apart * right.steps[0]];
+        let reach = |apart: usize, factor: &Factor<'_>| {
+            (depth - 1) * apart + (self.blocks.end - 1) * factor.steps[1] + 1
+        };
+        let a = left.side_by_side::<M>(left.view.rows_apart, reach(apart[0], &left));
+        let b = right.side_by_side::<N>(right.view.columns_apart, reach(apart[1], &right));
+        let at = |block: usize| [block * left.steps[1], block * right.steps[1]];
+        let view = self.out.view.from(i, j);
+        if self.out.rows_are_maps {
+            let out = self.out.columns.tile::<M, N>(view.first, [view.rows_apart, view.columns_apart]);
+            for (number, block) in self.blocks.clone().enumerate() {
+                for part in 0..COMPLEX_POINT / 2 / S::F32_LANES {
+                    let sums = sums::<S, C, M, N>(simd, (&a, &b), (at(block), apart, depth), part);
+                    for row in 0..M {
+                        for column in 0..N {
+                            let out = &mut out[row][column].as_chunks_mut().0[number];
+                            store(simd, out, part, sums[row][column], add);
                         }
                     }
                 }
-                for (row, sums) in sums.iter().enumerate() {
-                    for (column, sum) in sums.iter().enumerate() {
-                        store(simd, self.out.at(i + row, j + column, number), part, *sum, add);
+            }
+        } else {
+            for (number, block) in self.blocks.clone().enumerate() {
+                let out = self.out.columns.row(number).as_chunks_mut().0;
+                for part in 0..COMPLEX_POINT / 2 / S::F32_LANES {
+                    let sums = sums::<S, C, M, N>(simd, (&a, &b), (at(block), apart, depth), part);
+                    for row in 0..M {
+                        for column in 0..N {
+                            store(simd, &mut out[view.at(row, column)], part, sums[row][column], add);
+                        }
                     }
                 }
             }
         }
     }
+}
+
+/// The sums of `depth` terms, the first at these elements of each row of the left and column of the right factor, the next
+/// so far apart.
+#[inline(always)]
+fn sums<S: Simd, const C: u8, const M: usize, const N: usize>(
+    simd: S,
+    (left, right): (&[&[Element]; M], &[&[Element]; N]),
+    ([mut a, mut b], apart, depth): ([usize; 2], [usize; 2], usize),
+    part: usize,
+) -> [[Complex<S>; N]; M] {
+    let zero = Complex { re: simd.splat_f32s(0.0), im: simd.splat_f32s(0.0) };
+    let mut sums = [[zero; N]; M];
+    for _ in 0..depth {
+        let mut factors = [zero; N];
+        for column in 0..N {
+            factors[column] = load(simd, &right[column][b], part);
+        }
+        for row in 0..M {
+            let factor = load(simd, &left[row][a], part);
+            for column in 0..N {
+                sums[row][column] = multiply_add::<S, C>(simd, factor, factors[column], sums[row][column]);
+            }
+        }
+        (a, b) = (a + apart[0], b + apart[1]);
+    }
+    sums
 }
 
 /// One vector of complex numbers.

@@ -7,7 +7,7 @@ use pulp::{Simd, WithSimd};
 use super::PlaneFft;
 use crate::arith::twisted;
 use crate::pass::{load, store};
-use crate::transpose::square;
+use crate::transpose::transpose_points;
 use crate::{COMPLEX_POINT, LANES, Point};
 use num_complex::Complex;
 
@@ -61,39 +61,130 @@ fn multiply<S: Simd>(simd: S, row: &mut [Point], factors: &[Point], conjugate: b
     }
 }
 
-/// Transposes 16 points of 16 lanes.
+/// Transposes up to 16 points of a row to or from a full tile.
 fn transposed(from: &[Point], to: &mut [Point]) {
-    let (from, to) = (from.as_flattened(), to.as_flattened_mut());
-    square(from, COMPLEX_POINT, to, COMPLEX_POINT);
-    square(&from[LANES..], COMPLEX_POINT, &mut to[LANES..], COMPLEX_POINT);
+    match (from.as_array(), to.as_mut_array()) {
+        (Some(from), Some(to)) => transpose_points(from, to),
+        _ => {
+            let (mut tile, mut turned) = ([[0.0; COMPLEX_POINT]; LANES], [[0.0; COMPLEX_POINT]; LANES]);
+            tile[..from.len()].copy_from_slice(from);
+            transpose_points(&tile, &mut turned);
+            to.copy_from_slice(&turned[..to.len()]);
+        }
+    }
+}
+
+/// Copies less than 16 values, without a call or a loop: the ends of 8, 4 or 2, which may overlap.
+#[inline(always)]
+fn copy(from: &[f32], to: &mut [f32]) {
+    if ends::<8>(from, to) || ends::<4>(from, to) || ends::<2>(from, to) {
+        return;
+    }
+    if let (Some(to), Some(from)) = (to.first_mut(), from.first()) {
+        *to = *from;
+    }
+}
+
+/// Copies the first and the last `N` values, if there are as many.
+#[inline(always)]
+fn ends<const N: usize>(from: &[f32], to: &mut [f32]) -> bool {
+    let (Some(first), Some(last)) = (from.first_chunk::<N>(), from.last_chunk::<N>()) else { return false };
+    if let Some(to) = to.first_chunk_mut() {
+        *to = *first;
+    }
+    if let Some(to) = to.last_chunk_mut() {
+        *to = *last;
+    }
+    true
+}
+
+/// Where values without gaps stand among the points.
+#[derive(Clone)]
+pub(super) struct Placed {
+    pub(super) at: [Range<usize>; 3],
+    /// Points of a row, where the last axis is folded into rows.
+    pub(super) folded: Option<usize>,
+}
+
+/// Some of the 16 columns of a strip in neighbouring rows: the first's place among the values, and how far the next
+/// row's is.
+struct Part {
+    rows: Range<usize>,
+    lanes: Range<usize>,
+    first: usize,
+    apart: usize,
+}
+
+impl Placed {
+    /// What of rows `rows` and of the 16 columns from `x` on of slice `z` has a value. Parts of one row each where an axis
+    /// is folded.
+    #[inline(always)]
+    fn parts(&self, z: usize, rows: Range<usize>, x: usize) -> impl Iterator<Item = Part> {
+        let ([a, b, c], folded) = (&self.at, self.folded);
+        let count = if folded.is_some() { rows.len() } else { 1 };
+        (0..count).map(move |number| {
+            let (x, rows) = match folded {
+                Some(width) => {
+                    ((rows.start + number) * width + x, rows.start + number..rows.start + number + 1)
+                }
+                None => (x, b.start.max(rows.start)..b.end.min(rows.end)),
+            };
+            let (begin, end) = (c.start.max(x), c.end.min(x + LANES));
+            if begin >= end || !a.contains(&z) {
+                return Part { rows: 0..0, lanes: 0..0, first: 0, apart: 0 };
+            }
+            let row = if folded.is_some() { 0 } else { (z - a.start) * b.len() + rows.start - b.start };
+            let first = row * c.len() + begin - c.start;
+            Part { rows, lanes: begin - x..end - x, first, apart: c.len() }
+        })
+    }
 }
 
 /// [`PlaneFft::forward`] with checked arguments.
 pub(super) struct Forward<'a> {
     pub(super) plan: &'a PlaneFft,
-    pub(super) at: [Range<usize>; 3],
-    /// Points of the last axis of the shape that count.
-    pub(super) row_end: usize,
-    pub(super) real: &'a [f32],
+    pub(super) support: [Range<usize>; 3],
+    pub(super) values: &'a [f32],
+    pub(super) placed: Placed,
     pub(super) spectrum: &'a mut [Point],
     pub(super) scratch: &'a mut [f32],
 }
 
 impl Forward<'_> {
     /// Copies the strip that begins with column `x` of slice `z`.
-    fn gather(&self, z: usize, x: usize, strip: &mut [f32]) {
-        let [_, n1, n2] = self.plan.points;
-        for (y, to) in self.at[1].clone().zip(strip.chunks_exact_mut(LANES)) {
-            let end = if self.plan.twist.is_some() {
-                self.row_end - (y * n2).min(self.row_end)
-            } else {
-                self.at[2].end
-            };
-            let len = end.min(n2).saturating_sub(x).min(LANES);
-            let from = ((z * n1 + y) * n2 + x).min(self.real.len());
-            to[..len].copy_from_slice(&self.real[from..][..len]);
-            to[len..].fill(0.0);
+    #[inline(always)]
+    fn gather<S: Simd>(&self, simd: S, z: usize, x: usize, strip: &mut [f32]) {
+        let strip = strip.as_chunks_mut::<LANES>().0;
+        let mut done = 0;
+        for Part { rows, lanes, mut first, apart } in self.placed.parts(z, self.support[1].clone(), x) {
+            if rows.is_empty() {
+                continue;
+            }
+            strip[done..rows.start].fill([0.0; LANES]);
+            done = rows.end;
+            let whole = lanes.len() == LANES;
+            let inside: [u32; LANES] =
+                std::array::from_fn(|lane| if lanes.contains(&lane) { u32::MAX } else { 0 });
+            for to in &mut strip[rows] {
+                let begin = first.checked_sub(lanes.start);
+                match begin.and_then(|begin| self.values[begin..].first_chunk::<LANES>()) {
+                    Some(from) if whole => *to = *from,
+                    Some(from) => {
+                        for part in 0..LANES / S::F32_LANES {
+                            let from = simd.transmute_u32s_f32s(S::as_simd_f32s(from).0[part]);
+                            let kept = simd.and_u32s(from, S::as_simd_u32s(&inside).0[part]);
+                            S::as_mut_simd_f32s(to).0[part] = simd.transmute_f32s_u32s(kept);
+                        }
+                    }
+                    None => {
+                        *to = [0.0; LANES];
+                        copy(&self.values[first..][..lanes.len()], &mut to[lanes.clone()]);
+                    }
+                }
+                first += apart;
+            }
         }
+        strip[done..self.support[1].end].fill([0.0; LANES]);
     }
 }
 
@@ -104,23 +195,17 @@ impl WithSimd for Forward<'_> {
         let plan = self.plan;
         let (columns, strip, rest) = plan.divide(std::mem::take(&mut self.scratch));
         let spectrum = std::mem::take(&mut self.spectrum);
-        let (rows, end) = (plan.sizes().blocks() * LANES, self.at[2].end);
+        let (rows, end) = (plan.sizes().blocks() * LANES, self.support[2].end);
+        columns.fill([0.0; COMPLEX_POINT]);
         for x in (0..end).step_by(LANES) {
-            columns.fill([0.0; COMPLEX_POINT]);
-            for z in self.at[0].clone() {
-                self.gather(z, x, strip);
+            columns[self.support[0].end * rows..].fill([0.0; COMPLEX_POINT]);
+            for z in self.support[0].clone() {
+                self.gather(simd, z, x, strip);
                 let column = &mut columns[z * rows..][..plan.sizes().half()];
-                plan.column.forward(simd, self.at[1].end, strip, column, rest);
+                plan.column.forward(simd, self.support[1].end, strip, column, rest);
             }
             plan.along_depth(simd, false, columns, rest);
-            plan.tiles(columns, spectrum, x, |columns, row| {
-                if row.len() == LANES {
-                    return transposed(columns, row);
-                }
-                let mut tile = [[0.0; COMPLEX_POINT]; LANES];
-                transposed(columns, &mut tile);
-                row.copy_from_slice(&tile[..row.len()]);
-            });
+            plan.tiles(columns, spectrum, x, |columns, row| transposed(columns, row));
         }
         let (n2, filled) = (plan.points[2], end.next_multiple_of(LANES).min(plan.points[2]));
         for (number, row) in spectrum.chunks_exact_mut(n2).enumerate() {
@@ -136,19 +221,32 @@ impl WithSimd for Forward<'_> {
 /// [`PlaneFft::inverse`] with checked arguments.
 pub(super) struct Inverse<'a> {
     pub(super) plan: &'a PlaneFft,
-    pub(super) at: [Range<usize>; 3],
-    pub(super) real: &'a mut [f32],
+    pub(super) crop: [Range<usize>; 3],
     pub(super) spectrum: &'a [Point],
+    pub(super) values: &'a mut [f32],
+    pub(super) placed: Placed,
     pub(super) scratch: &'a mut [f32],
 }
 
 impl Inverse<'_> {
-    /// Copies the strip to the columns from `x` on of slice `z`.
-    fn scatter(&mut self, z: usize, x: usize, strip: &[f32]) {
-        let [_, n1, n2] = self.plan.points;
-        let len = LANES.min(n2 - x);
-        for y in self.at[1].clone() {
-            self.real[(z * n1 + y) * n2 + x..][..len].copy_from_slice(&strip[y * LANES..][..len]);
+    /// Copies the strip, scaled, to where the columns from `x` on of slice `z` are kept.
+    #[inline(always)]
+    fn scatter<S: Simd>(&mut self, simd: S, z: usize, x: usize, strip: &[f32]) {
+        let (strip, scale) = (strip.as_chunks::<LANES>().0, simd.splat_f32s(self.plan.scale()));
+        for Part { rows, lanes, mut first, apart } in self.placed.parts(z, self.crop[1].clone(), x) {
+            for from in &strip[rows] {
+                let mut scaled = [0.0; LANES];
+                let parts = S::as_mut_simd_f32s(&mut scaled).0.iter_mut();
+                for (to, from) in parts.zip(S::as_simd_f32s(from).0) {
+                    *to = simd.mul_f32s(*from, scale);
+                }
+                let to = &mut self.values[first..][..lanes.len()];
+                match to.as_mut_array() {
+                    Some(to) => *to = scaled,
+                    None => copy(&scaled[lanes.clone()], to),
+                }
+                first += apart;
+            }
         }
     }
 }
@@ -163,7 +261,8 @@ impl WithSimd for Inverse<'_> {
         let lines: &mut [Point] = lines.as_chunks_mut().0;
         let (columns, strip, rest) = plan.divide(scratch);
         let (n2, rows) = (plan.points[2], plan.sizes().blocks() * LANES);
-        let (begin, end) = (self.at[2].start / LANES * LANES, self.at[2].end.next_multiple_of(LANES).min(n2));
+        let kept = &self.crop[2];
+        let (begin, end) = (kept.start / LANES * LANES, kept.end.next_multiple_of(LANES).min(n2));
         for (number, (from, row)) in spectrum.chunks_exact(n2).zip(lines.chunks_exact_mut(n2)).enumerate() {
             plan.row.apart(simd, true, from, row, rest);
             if let Some(twist) = &plan.twist {
@@ -171,19 +270,12 @@ impl WithSimd for Inverse<'_> {
             }
         }
         for x in (begin..end).step_by(LANES) {
-            plan.tiles(columns, lines, x, |columns, row| {
-                if row.len() == LANES {
-                    return transposed(row, columns);
-                }
-                let mut tile = [[0.0; COMPLEX_POINT]; LANES];
-                tile[..row.len()].copy_from_slice(row);
-                transposed(&tile, columns);
-            });
+            plan.tiles(columns, lines, x, |columns, row| transposed(row, columns));
             plan.along_depth(simd, true, columns, rest);
-            for z in self.at[0].clone() {
+            for z in self.crop[0].clone() {
                 let column = &mut columns[z * rows..][..plan.sizes().half()];
                 plan.column.inverse(simd, column, strip, rest);
-                self.scatter(z, x, strip);
+                self.scatter(simd, z, x, strip);
             }
         }
     }
