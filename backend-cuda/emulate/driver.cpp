@@ -12,8 +12,15 @@ enum { SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, INVALID_DEVICE = 101, 
 
 static thread_local Handle current_context;
 static Memory memory;
-static int driver_version = 13000, device_count = 1;
-static thread_local unsigned long long downloaded;
+static int driver_version = 13000, device_count = 1, capability[2] = {9, 0};
+static thread_local unsigned long long downloaded, allocations;
+
+/// Work that this system thread has asked for so far, how much of that it knows to be done, and how often it had to
+/// wait to know: on a GPU work is done later than it is asked for.
+static thread_local unsigned long long asked, known, waits;
+static void wait_until(unsigned long long work) {
+    if (work > known) known = work, ++waits;
+}
 
 std::vector<Kernel>& emulate::kernels() {
     static std::vector<Kernel> all;
@@ -26,6 +33,12 @@ Register::Register(const char* name, void (*call)(void**), std::vector<size_t> s
 /// A stream does all its work at once.
 struct Stream {
     Handle context;
+};
+
+/// When an event was recorded, and behind how much work.
+struct Event {
+    double time = 0;
+    unsigned long long work = 0;
 };
 
 /// A function of a module: the kernel, and what its PTX says of it.
@@ -50,14 +63,22 @@ static unsigned most_threads(const std::string& ptx, size_t entry) {
 
 // For tests: the schedule of this system thread's launches, and what kind of machine this pretends to be.
 extern "C" void emulate_order(int wanted) { order = Order(wanted); }
-extern "C" void emulate_machine(int version, int devices) {
+extern "C" void emulate_machine(int version, int devices, int major, int minor) {
     driver_version = version;
     device_count = devices;
+    capability[0] = major;
+    capability[1] = minor;
 }
 
-// Bytes that this system thread had copied from the device, and operations of its launches; counted anew from now on.
+// What this system thread did since it last asked: bytes copied from the device, operations of launches, allocations of
+// device memory, waits for work that was not known to be done.
 extern "C" unsigned long long emulate_downloaded() { return std::exchange(downloaded, 0); }
 extern "C" unsigned long long emulate_operations() { return std::exchange(operations, 0); }
+extern "C" unsigned long long emulate_allocations() { return std::exchange(allocations, 0); }
+extern "C" unsigned long long emulate_waits() { return std::exchange(waits, 0); }
+
+// Work that this system thread has asked for and does not know to be done.
+extern "C" unsigned long long emulate_pending() { return asked - known; }
 
 API cuInit(unsigned) { return SUCCESS; }
 API cuDriverGetVersion(int* version) { return *version = driver_version, SUCCESS; }
@@ -69,8 +90,8 @@ API cuDeviceGetAttribute(int* value, int attribute, int) {
     switch (attribute) {
         case 16: *value = 4; break;                    // multiprocessors
         case 38: *value = 4 << 20; break;              // second-level cache
-        case 75: *value = 9; break;                    // compute capability
-        case 76: *value = 0; break;
+        case 75: *value = capability[0]; break;
+        case 76: *value = capability[1]; break;
         case 97: *value = int(MOST_SHARED); break;     // shared memory of a block, where asked for
         case 115: *value = 1; break;                   // memory pools
         default: *value = 0;
@@ -88,24 +109,27 @@ API cuCtxCreate_v4(Handle* context, void*, unsigned, int) {
     return *context = current_context = new int(0), SUCCESS;
 }
 API cuCtxDestroy_v2(Handle context) { return delete (int*)context, SUCCESS; }
-API cuCtxSynchronize() { return SUCCESS; }
+API cuCtxSynchronize() { return wait_until(asked), SUCCESS; }
 API cuStreamCreate(Handle* stream, unsigned) { return *stream = new Stream{current_context}, SUCCESS; }
 API cuStreamCreateWithPriority(Handle* stream, unsigned flags, int) { return cuStreamCreate(stream, flags); }
 API cuStreamDestroy_v2(Handle stream) { return delete (Stream*)stream, SUCCESS; }
 API cuStreamGetCtx(Handle stream, Handle* context) { return *context = ((Stream*)stream)->context, SUCCESS; }
 API cuStreamGetDevice(Handle, int* device) { return *device = 0, SUCCESS; }
-API cuStreamSynchronize(Handle) { return SUCCESS; }
+API cuStreamSynchronize(Handle) { return wait_until(asked), SUCCESS; }
 API cuStreamWaitEvent(Handle, Handle, unsigned) { return SUCCESS; }
-API cuEventCreate(Handle* event, unsigned) { return *event = new double(0), SUCCESS; }
-API cuEventDestroy_v2(Handle event) { return delete (double*)event, SUCCESS; }
-API cuEventRecord(Handle event, Handle) { return *(double*)event = milliseconds(), SUCCESS; }
-API cuEventSynchronize(Handle) { return SUCCESS; }
+API cuEventCreate(Handle* event, unsigned) { return *event = new Event, SUCCESS; }
+API cuEventDestroy_v2(Handle event) { return delete (Event*)event, SUCCESS; }
+API cuEventRecord(Handle event, Handle) { return *(Event*)event = {milliseconds(), asked}, SUCCESS; }
+API cuEventSynchronize(Handle event) { return wait_until(((Event*)event)->work), SUCCESS; }
 API cuEventQuery(Handle) { return SUCCESS; }
-API cuEventElapsedTime_v2(float* ms, Handle a, Handle b) { return *ms = float(*(double*)b - *(double*)a), SUCCESS; }
+API cuEventElapsedTime_v2(float* ms, Handle a, Handle b) {
+    return *ms = float(((Event*)b)->time - ((Event*)a)->time), SUCCESS;
+}
 API cuEventElapsedTime(float* ms, Handle a, Handle b) { return cuEventElapsedTime_v2(ms, a, b); }
 
 API cuMemAllocAsync(Address* address, size_t size, Handle) {
     if (size == 0) return INVALID_VALUE;
+    ++allocations;
     *address = memory.allocate(size);
     return *address ? SUCCESS : OUT_OF_MEMORY;
 }
@@ -119,19 +143,25 @@ API cuMemHostAlloc(void** host, size_t size, unsigned) {
 API cuMemFreeHost(void* host) { return free(host), SUCCESS; }
 API cuMemcpyHtoDAsync_v2(Address to, const void* from, size_t size, Handle) {
     if (!memory.holds(to, size)) return INVALID_VALUE;
+    ++asked;
     return memcpy((void*)to, from, size), SUCCESS;
 }
 API cuMemcpyDtoHAsync_v2(void* to, Address from, size_t size, Handle) {
     if (!memory.holds(from, size)) return INVALID_VALUE;
     downloaded += size;
+    ++asked;
     return memcpy(to, (void*)from, size), SUCCESS;
 }
 API cuMemcpyHtoD_v2(Address to, const void* from, size_t size) {
     return cuMemcpyHtoDAsync_v2(to, from, size, nullptr);
 }
-API cuMemcpyDtoH_v2(void* to, Address from, size_t size) { return cuMemcpyDtoHAsync_v2(to, from, size, nullptr); }
+API cuMemcpyDtoH_v2(void* to, Address from, size_t size) {
+    const Result copied = cuMemcpyDtoHAsync_v2(to, from, size, nullptr);
+    return wait_until(asked), copied;
+}
 API cuMemsetD8Async(Address to, unsigned char value, size_t size, Handle) {
     if (!memory.holds(to, size)) return INVALID_VALUE;
+    ++asked;
     return memset((void*)to, value, size), SUCCESS;
 }
 API cuPointerGetAttribute(void* value, int attribute, Address address) {
@@ -167,6 +197,7 @@ API cuLaunchKernel(Handle handle, unsigned gx, unsigned gy, unsigned gz, unsigne
     const bool fits = blocks && threads && threads <= function.most_threads && gx < 1u << 31 && gy < 1 << 16 &&
                       gz < 1 << 16 && bz <= 64 && shared <= function.most_dynamic && shared <= MOST_SHARED;
     if (!fits) return INVALID_VALUE;
+    ++asked;
     prepare();
     kernel_name = function.kernel->name;
     block->body = [](void* job) { (*(std::pair<void (*)(void**), void**>*)job).first(((std::pair<void (*)(void**), void**>*)job)->second); };

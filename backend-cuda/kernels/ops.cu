@@ -1,4 +1,4 @@
-// A network's operations besides convolution: see conv-core/src/host.rs for what each computes.
+// A network's operations besides convolution: see conv-core/src/host/ for what each computes.
 #include "sums.cuh"
 
 namespace ops {
@@ -13,7 +13,7 @@ struct Side {
     int input, output, kernel, stride, dilation, lo;
 };
 
-/// A pooling. Mirrors `Window` of src/ops.rs.
+/// A pooling. Mirrors `Window` of src/ops/window.rs.
 struct Window {
     Side side[3];
     int maximum;

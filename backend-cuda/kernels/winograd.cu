@@ -7,12 +7,12 @@ namespace winograd {
 constexpr int THREADS = 128;
 constexpr int POINTS = 6;
 
-/// One side's matrix of a filter, rows of six. Mirrors `Matrix` of src/winograd.rs.
+/// One side's matrix of a filter, rows of six. Mirrors `Matrix` of src/winograd/plan.rs.
 struct Matrix {
     float of[POINTS][POINTS];
 };
 
-/// The tiles of a tensor. Mirrors `Tiles` of src/winograd.rs.
+/// The tiles of a tensor. Mirrors `Tiles` of src/winograd/plan.rs.
 struct Tiles {
     int first_unit, units, channels;
     /// Tiles of an image, and those of a row of tiles.

@@ -148,17 +148,25 @@ impl Device {
     }
 }
 
-/// Every later call panics without the library, or where it lacks a function of [`OLDEST_DRIVER`].
+/// Every later call panics without the library, or where it lacks a function.
 pub(crate) fn check_driver() -> Result<()> {
     if !raw::library_present() {
         return Err(missing("the driver library libcuda was not found"));
     }
+    check_functions(&["cuDriverGetVersion"])?;
     let found = raw::driver_version().map_err(|error| failed("the driver has no version", &error))?;
     if found < OLDEST_DRIVER {
         let [found, least] = [found, OLDEST_DRIVER].map(|v| version((v / 1000, v % 1000 / 10)));
         return Err(missing(format!("expected a driver for CUDA {least} or later, found one for {found}")));
     }
-    Ok(())
+    check_functions(&raw::FUNCTIONS)
+}
+
+fn check_functions(names: &[&str]) -> Result<()> {
+    match names.iter().find(|name| !raw::has_function(name)) {
+        Some(name) => Err(missing(format!("the driver library libcuda has no function {name}"))),
+        None => Ok(()),
+    }
 }
 
 fn version((major, minor): (i32, i32)) -> String {

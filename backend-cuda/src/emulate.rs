@@ -39,16 +39,35 @@ pub fn open(order: Order) -> Result<Cuda> {
     Cuda::open(0)
 }
 
-/// Pretends to be a machine with a driver for this version of CUDA (1000 major + 10 minor) and so many devices.
-pub fn pretend(driver: i32, devices: i32) {
+/// Pretends to be a machine with a driver for this version of CUDA (1000 major + 10 minor) and so many devices of this
+/// compute capability.
+pub fn pretend(driver: i32, devices: i32, capability: (i32, i32)) {
     load();
-    raw::emulated::set_machine(driver, devices);
+    raw::emulated::set_machine(driver, devices, capability);
 }
 
 /// Bytes that this thread has copied from the device since it last asked.
 pub fn downloaded() -> u64 {
     load();
     raw::emulated::count(b"emulate_downloaded\0")
+}
+
+/// Allocations of device memory by this thread since it last asked.
+pub fn allocations() -> u64 {
+    load();
+    raw::emulated::count(b"emulate_allocations\0")
+}
+
+/// How often this thread has waited for the device since it last asked: for work that was not known to be done.
+pub fn waits() -> u64 {
+    load();
+    raw::emulated::count(b"emulate_waits\0")
+}
+
+/// Launches, transfers and fillings that this thread has asked for since it last waited.
+pub fn pending() -> u64 {
+    load();
+    raw::emulated::count(b"emulate_pending\0")
 }
 
 /// Operations on real numbers, a fused multiply-add being two, that this thread's launches did in products and

@@ -1,7 +1,6 @@
 //! `fft-fused`: transform, multiply and invert in one kernel, without spectra in memory; for depthwise layers, whole or
 //! in tiles.
 
-use conv_core::algorithm::check_len;
 use conv_core::fourier::Tiling;
 use conv_core::{
     Backend, ConvAlgorithm, ConvKernel, ConvProblem, Cost, Error, Machine, Operands, Pass, Result, Role,
@@ -13,7 +12,8 @@ use crate::buffer::Table;
 use crate::device::{Module, failed};
 use crate::fft_tiled::tilings;
 use crate::fourier::{self, Maps, Plan, Tables, Transform, no_room};
-use crate::operands::Pointers;
+use crate::operands::{Pointers, workspace};
+use crate::product::Parts;
 use crate::raw::{Argument, Function, Launch};
 use crate::{Buffer, Cuda};
 
@@ -143,7 +143,7 @@ fn volumes(pass: Pass) -> usize {
 struct Kernel {
     fused: Fused,
     function: Function,
-    sum: Function,
+    sums: Parts,
     /// Of input, weight and output, or in backward-input output, weight and input.
     transforms: [Transform; 3],
     maps: [Maps; 3],
@@ -161,12 +161,12 @@ impl Kernel {
         };
         let function = device.function(Module::Fused, name)?;
         function.allow_shared(fused.shared()).map_err(|error| failed("shared memory", &error))?;
-        let sum = device.function(Module::Product, "product_sum_parts")?;
+        let sums = Parts::new(device)?;
         let mut tables = Tables::default();
         let transforms = roles.map(|role| Transform::new(&fused.plan, role, &mut tables));
         let maps = roles.map(|role| fused.plan.maps(role, &(0..fused.plan.units())));
         let (integers, factors) = tables.upload(backend)?;
-        Ok(Kernel { fused, function, sum, transforms, maps, integers, factors })
+        Ok(Kernel { fused, function, sums, transforms, maps, integers, factors })
     }
 }
 
@@ -178,29 +178,26 @@ impl ConvKernel<Cuda> for Kernel {
     fn run(&self, backend: &Cuda, operands: Operands<'_, Cuda>, scratch: Scratch<'_, Cuda>) -> Result<()> {
         let (device, plan) = (backend.device(), &self.fused.plan);
         operands.check(backend, &plan.problem, plan.pass)?;
-        let found = scratch.workspace.len();
-        check_len("workspace", self.workspace_len().max(found), found)?;
+        let [parts] = workspace(backend, &scratch, [self.workspace_len()])?;
         let Pointers { lhs, rhs, out, bias, relu } = Pointers::new(backend, &operands);
         if plan.pass.roles()[2] == Role::Input && !plan.tiling.reaches_all_inputs() {
             operands.out.clear(device)?;
         }
-        let (blocks, len) = (self.fused.blocks() as u64, self.workspace_len());
+        let blocks = self.fused.blocks() as u64;
         let launch = Launch { blocks, threads: fourier::THREADS, shared: self.fused.shared() };
         let (integers, factors) = (self.integers.span(device), self.factors.span(device));
         let ([from, kernel, to], [from_maps, kernel_maps, to_maps]) = (&self.transforms, &self.maps);
-        let (channels, parts) = (self.fused.channels as i32, self.fused.parts as i32);
-        let rest: [&dyn Argument; 8] = [from, kernel, to, from_maps, kernel_maps, to_maps, &channels, &parts];
+        let (channels, count) = (self.fused.channels as i32, self.fused.parts as i32);
+        let rest: [&dyn Argument; 8] = [from, kernel, to, from_maps, kernel_maps, to_maps, &channels, &count];
         if plan.pass != Pass::BackwardWeights {
             let first: [&dyn Argument; 7] = [&lhs, &rhs, &out, &integers, &factors, &bias, &relu];
             return device.launch(&self.function, launch, &[&first[..], &rest].concat());
         }
-        let sums = if len > 0 { scratch.workspace.span(device).part(0..len) } else { out };
-        let first: [&dyn Argument; 5] = [&lhs, &rhs, &sums, &integers, &factors];
+        let target = if self.fused.parts > 1 { parts } else { out };
+        let first: [&dyn Argument; 5] = [&lhs, &rhs, &target, &integers, &factors];
         device.launch(&self.function, launch, &[&first[..], &rest].concat())?;
-        if len > 0 {
-            let weights = plan.problem.len(Role::Weight);
-            let launch = Launch { blocks: weights.div_ceil(256) as u64, threads: 256, shared: 0 };
-            device.launch(&self.sum, launch, &[&sums, &out, &parts, &(weights as i64)])?;
+        if self.fused.parts > 1 {
+            self.sums.sum(device, parts, out, self.fused.parts, plan.problem.len(Role::Weight))?;
         }
         Ok(())
     }

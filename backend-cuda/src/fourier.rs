@@ -1,24 +1,26 @@
 //! The FFT pipeline that `fft` and `fft-tiled` share: transform, multiply at every frequency, invert.
 
+mod cost;
+mod memory;
 mod passes;
 mod plan;
+mod steps;
 mod transform;
 
 use std::ops::Range;
 
-use conv_core::algorithm::check_len;
 use conv_core::fourier::Tiling;
 use conv_core::spectra::SpectrumKey;
 use conv_core::{ConvKernel, ConvProblem, Operands, Pass, Result, Role, Scratch};
 
 use crate::buffer::Table;
 use crate::device::{Device, Module, failed};
-use crate::operands::Pointers;
-use crate::product::{self, Product};
+use crate::operands::{Pointers, workspace};
+use crate::product::Products;
 use crate::raw::{Argument, Function, Launch, Span};
 use crate::{Buffer, Cuda};
+use memory::InMemory;
 pub(crate) use passes::Lines;
-use passes::Memory;
 pub(crate) use plan::{Plan, no_room};
 pub(crate) use transform::{Maps, Tables, Transform, volume};
 
@@ -40,13 +42,13 @@ enum Transformer {
     /// Pairs of maps in the shared memory of blocks.
     Blocks { forward: Function, inverse: Function },
     /// In passes through device memory.
-    Memory(Box<Memory>),
+    Memory(Box<InMemory>),
 }
 
 impl Transformer {
     fn new(device: &Device, plan: &Plan) -> Result<Self> {
         if let Some(passes) = &plan.passes {
-            return Ok(Transformer::Memory(Box::new(Memory::new(device, passes.clone())?)));
+            return Ok(Transformer::Memory(Box::new(InMemory::new(device, passes.clone())?)));
         }
         let transform = |name| {
             let function = device.function(Module::Fourier, name)?;
@@ -60,12 +62,19 @@ impl Transformer {
     }
 }
 
+/// What all kernels of a transform look up, and where volumes are.
+#[derive(Clone, Copy)]
+struct Lookup {
+    integers: Span,
+    factors: Span,
+    volumes: Span,
+}
+
 /// A pass of a problem by transforms.
 pub(crate) struct FourierKernel {
     plan: Plan,
     transformer: Transformer,
-    /// Of whole groups, and of the last.
-    products: [(Product, Function); 2],
+    products: Products,
     transforms: [(Role, Transform); 3],
     integers: Table,
     factors: Buffer,
@@ -79,12 +88,7 @@ impl FourierKernel {
     pub(crate) fn new(backend: &Cuda, plan: Plan) -> Result<Self> {
         let device = backend.device();
         let transformer = Transformer::new(device, &plan)?;
-        let product = |units| {
-            let product = plan.product(units);
-            Ok::<_, conv_core::Error>((product, device.function(Module::Product, product.kernel().0)?))
-        };
-        let last = plan.units() - (plan.units() - 1) / plan.group * plan.group;
-        let products = [product(plan.group)?, product(last)?];
+        let products = Products::new(device, plan.groups(), |units| plan.product(units))?;
         let mut tables = Tables::default();
         let transforms = plan.pass.roles().map(|role| (role, Transform::new(&plan, role, &mut tables)));
         let (integers, factors) = tables.upload(backend)?;
@@ -104,20 +108,12 @@ impl ConvKernel<Cuda> for FourierKernel {
     fn run(&self, backend: &Cuda, operands: Operands<'_, Cuda>, scratch: Scratch<'_, Cuda>) -> Result<()> {
         let Plan { problem, pass, .. } = &self.plan;
         operands.check(backend, problem, *pass)?;
-        let found = scratch.workspace.len();
-        check_len("workspace", self.workspace_len().max(found), found)?;
+        let [l, r, o] = pass.roles().map(|role| self.plan.spectra_len(role));
+        let [lhs, rhs, out, volumes] = workspace(backend, &scratch, [l, r, o, self.plan.volumes_len()])?;
         let pointers = Pointers::new(backend, &operands);
         if pass.roles()[2] == Role::Input && !self.plan.tiling.reaches_all_inputs() {
             operands.out.clear(backend.device())?;
         }
-        let workspace = scratch.workspace.span(backend.device());
-        let mut at = 0;
-        let [lhs, rhs, out] = pass.roles().map(|role| {
-            let begin = at;
-            at += self.plan.spectra_len(role);
-            workspace.part(begin..at)
-        });
-        let volumes = workspace.part(at..self.workspace_len());
         let mut run =
             Run { kernel: self, backend, pointers, lhs, rhs, out, volumes, spectra: scratch.spectra };
         match pass {
@@ -144,7 +140,7 @@ impl Run<'_> {
     fn per_unit(&mut self) -> Result<()> {
         let [left, right, product] = self.kernel.plan.pass.roles();
         let weights = self.transform(right, &(0..1), self.pointers.rhs, self.rhs)?;
-        for units in self.kernel.plan.groups() {
+        for units in self.kernel.plan.groups().all() {
             let lhs = self.transform(left, &units, self.pointers.lhs, self.lhs)?;
             self.multiply(&units, lhs, weights, false)?;
             self.invert(product, &units)?;
@@ -155,7 +151,7 @@ impl Run<'_> {
     /// Backward-weights: the products of all groups are summed, then inverted once.
     fn backward_weights(&mut self) -> Result<()> {
         let [left, right, product] = Pass::BackwardWeights.roles();
-        for units in self.kernel.plan.groups() {
+        for units in self.kernel.plan.groups().all() {
             let lhs = self.transform(left, &units, self.pointers.lhs, self.lhs)?;
             let rhs = self.transform(right, &units, self.pointers.rhs, self.rhs)?;
             self.multiply(&units, rhs, lhs, units.start > 0)?;
@@ -176,13 +172,13 @@ impl Run<'_> {
         };
         let _phase = tracing::trace_span!(target: "phase", "transform").entered();
         let (transform, maps) = (kernel.transform_of(role), kernel.plan.maps(role, units));
-        let tables = self.tables();
+        let lookup = self.lookup();
         match &kernel.transformer {
             Transformer::Memory(memory) => {
-                memory.transform(device, [tensor, target], tables, transform, &maps)?;
+                memory.transform(device, [tensor, target], lookup, transform, &maps)?;
             }
             Transformer::Blocks { forward, .. } => {
-                let passes::Tables { integers, factors, .. } = tables;
+                let Lookup { integers, factors, .. } = lookup;
                 let launch = kernel.launch(role, units);
                 device.launch(forward, launch, &[&tensor, &target, &integers, &factors, transform, &maps])?;
             }
@@ -198,10 +194,10 @@ impl Run<'_> {
         let Pointers { out, bias, relu, .. } = self.pointers;
         match &kernel.transformer {
             Transformer::Memory(memory) => {
-                memory.invert(device, [self.out, out, bias], relu, self.tables(), transform, &maps)
+                memory.invert(device, [self.out, out, bias], relu, self.lookup(), transform, &maps)
             }
             Transformer::Blocks { inverse, .. } => {
-                let passes::Tables { integers, factors, .. } = self.tables();
+                let Lookup { integers, factors, .. } = self.lookup();
                 let (launch, spectra) = (kernel.launch(role, units), self.out);
                 let arguments: [&dyn Argument; 8] =
                     [&spectra, &out, &integers, &factors, &bias, &relu, transform, &maps];
@@ -210,20 +206,16 @@ impl Run<'_> {
         }
     }
 
-    fn tables(&self) -> passes::Tables {
+    fn lookup(&self) -> Lookup {
         let (kernel, device) = (self.kernel, self.backend.device());
         let (integers, factors) = (kernel.integers.span(device), kernel.factors.span(device));
-        passes::Tables { integers, factors, volumes: self.volumes }
+        Lookup { integers, factors, volumes: self.volumes }
     }
 
     /// The products at all frequencies; rows come from `left`.
     fn multiply(&self, units: &Range<usize>, left: Span, right: Span, add: bool) -> Result<()> {
         let _phase = tracing::trace_span!(target: "phase", "product").entered();
-        let whole = units.len() == self.kernel.plan.group;
-        let (product, function) = &self.kernel.products[usize::from(!whole)];
-        let launch = Launch { blocks: product.blocks(), threads: product::THREADS, shared: 0 };
-        let product = product.adding(add);
-        self.backend.device().launch(function, launch, &[&left, &right, &self.out, &product])
+        self.kernel.products.multiply(self.backend.device(), units.len(), [left, right, self.out], add)
     }
 }
 

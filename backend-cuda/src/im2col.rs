@@ -1,7 +1,6 @@
 //! `im2col`: the layer as a matrix product over the unfolded input, which is gathered as it is needed (implicit
 //! GEMM); takes every problem.
 
-use conv_core::algorithm::check_len;
 use conv_core::{
     ConvAlgorithm, ConvKernel, ConvProblem, Cost, Machine, Operands, Pass, Result, Role, Scratch, Unsupported,
 };
@@ -9,7 +8,8 @@ use conv_core::{
 use crate::Cuda;
 use crate::device::Module;
 use crate::geometry::{Index, Layer, is_narrow};
-use crate::operands::Pointers;
+use crate::operands::{Pointers, workspace};
+use crate::product::Parts;
 use crate::raw::{Argument, Function, Launch, Span};
 
 /// Columns of a block's tile, and values along the depth that are brought at once.
@@ -46,13 +46,12 @@ impl ConvAlgorithm<Cuda> for Im2col {
         use conv_core::Backend;
         let plan = Plan::new(backend.machine(), problem, pass);
         let function = |name| backend.device().function(Module::Im2col, name);
-        let sum = backend.device().function(Module::Product, "product_sum_parts")?;
-        let product = function(plan.kernel())?;
+        let (sums, product) = (Parts::new(backend.device())?, function(plan.kernel())?);
         let matrices = match is_narrow(problem) {
             true => Sizes::Narrow(plan.matrices()),
             false => Sizes::Wide(plan.matrices()),
         };
-        Ok(Box::new(Kernel { plan, product, sum, layer: Layer::new(problem), matrices }))
+        Ok(Box::new(Kernel { plan, product, sums, layer: Layer::new(problem), matrices }))
     }
 }
 
@@ -175,7 +174,7 @@ impl Plan {
 struct Kernel {
     plan: Plan,
     product: Function,
-    sum: Function,
+    sums: Parts,
     layer: Layer,
     matrices: Sizes,
 }
@@ -187,24 +186,18 @@ impl ConvKernel<Cuda> for Kernel {
 
     fn run(&self, backend: &Cuda, operands: Operands<'_, Cuda>, scratch: Scratch<'_, Cuda>) -> Result<()> {
         operands.check(backend, &self.plan.problem, self.plan.pass)?;
-        let found = scratch.workspace.len();
-        check_len("workspace", self.workspace_len().max(found), found)?;
+        let [sums] = workspace(backend, &scratch, [self.workspace_len()])?;
         let Pointers { lhs, rhs, out, bias, relu } = Pointers::new(backend, &operands);
         let (device, parts) = (backend.device(), self.plan.parts());
         // The rows come from the weights, or in backward-weights from the output's gradient.
         let (left, right): (Span, Span) = (rhs, lhs);
-        let product = match parts {
-            1 => out,
-            _ => scratch.workspace.span(device).part(0..self.workspace_len()),
-        };
+        let product = if parts > 1 { sums } else { out };
         let blocks = self.plan.blocks() as u64 * parts as u64;
         let (layer, matrices) = (self.layer.argument(), self.matrices.argument());
         let launch = Launch { blocks, threads: 256, shared: 0 };
         device.launch(&self.product, launch, &[&left, &right, &product, &bias, &relu, matrices, layer])?;
         if parts > 1 {
-            let len = self.plan.problem.len(Role::Weight);
-            let launch = Launch { blocks: len.div_ceil(256) as u64, threads: 256, shared: 0 };
-            device.launch(&self.sum, launch, &[&product, &out, &(parts as i32), &(len as i64)])?;
+            self.sums.sum(device, sums, out, parts, self.plan.problem.len(Role::Weight))?;
         }
         Ok(())
     }

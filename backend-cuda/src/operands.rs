@@ -1,6 +1,7 @@
 //! The operands of a pass as kernels take them.
 
-use conv_core::Operands;
+use conv_core::algorithm::check_len;
+use conv_core::{Operands, Result, Scratch};
 
 use crate::Cuda;
 use crate::raw::Span;
@@ -27,4 +28,22 @@ impl Pointers {
             relu: operands.relu.into(),
         }
     }
+}
+
+/// The parts of these lengths that a kernel cuts its workspace into.
+///
+/// # Errors
+/// [`conv_core::Error::Length`] where they exceed it.
+pub(crate) fn workspace<const PARTS: usize>(
+    backend: &Cuda,
+    scratch: &Scratch<'_, Cuda>,
+    lens: [usize; PARTS],
+) -> Result<[Span; PARTS]> {
+    let (wanted, found) = (lens.iter().sum::<usize>(), scratch.workspace.len());
+    check_len("workspace", wanted.max(found), found)?;
+    let (all, mut end) = (scratch.workspace.span(backend.device()), 0);
+    Ok(lens.map(|len| {
+        end += len;
+        all.part(end - len..end)
+    }))
 }

@@ -1,9 +1,15 @@
 //! Matrix products at every frequency or point of a transform: mirrors the structures of `kernels/product.cu`.
 
-use conv_core::{ConvProblem, Pass};
+mod groups;
+
+use conv_core::{ConvProblem, Pass, Result};
+
+use crate::device::{Device, Module};
+use crate::raw::{Function, Launch, Span};
+pub(crate) use groups::{Groups, Products};
 
 /// Threads of a block.
-pub(crate) const THREADS: u32 = 256;
+const THREADS: u32 = 256;
 
 /// Values along the depth that are brought at once.
 const DEPTH: u32 = 8;
@@ -111,12 +117,12 @@ impl Product {
     }
 
     /// The same, added to what is there.
-    pub(crate) fn adding(self, add: bool) -> Self {
+    fn adding(self, add: bool) -> Self {
         Product { add: add.into(), ..self }
     }
 
     /// The kernel, and rows and columns of its blocks' tiles.
-    pub(crate) fn kernel(&self) -> (&'static str, [i32; 2]) {
+    fn kernel(&self) -> (&'static str, [i32; 2]) {
         match (self.complex, self.rows, self.columns) {
             (0, ..=16, _) => ("product_real_16x64", [16, 64]),
             (0, _, ..=16) => ("product_real_64x16", [64, 16]),
@@ -142,11 +148,43 @@ impl Product {
 
     /// Real operations of the launch, whole tiles of whole depth: two for a multiply-add of real values, eight for one of
     /// complex ones.
-    pub(crate) fn flops(&self) -> f64 {
+    fn flops(&self) -> f64 {
         let ([rows, columns], (_, [height, width])) = (self.tiles(), self.kernel());
         let tiles = (rows * columns) as f64 * f64::from(height) * f64::from(width);
         let depth = self.depth.unsigned_abs().next_multiple_of(DEPTH);
         let multiply_adds = tiles * f64::from(depth) * f64::from(self.groups) * self.frequencies as f64;
         multiply_adds * if self.complex == 0 { 2.0 } else { 8.0 }
+    }
+}
+
+/// Sums that parts of the work have made apart, behind each other in memory.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    function: Function,
+}
+
+impl Parts {
+    /// Finds the kernel.
+    ///
+    /// # Errors
+    /// As [`Device::function`].
+    pub(crate) fn new(device: &Device) -> Result<Self> {
+        Ok(Parts { function: device.function(Module::Product, "product_sum_parts")? })
+    }
+
+    /// Adds up so many parts of `len` values each, in their order.
+    ///
+    /// # Errors
+    /// As [`Device::launch`].
+    pub(crate) fn sum(
+        &self,
+        device: &Device,
+        parts: Span,
+        out: Span,
+        count: usize,
+        len: usize,
+    ) -> Result<()> {
+        let launch = Launch { blocks: len.div_ceil(THREADS as usize) as u64, threads: THREADS, shared: 0 };
+        device.launch(&self.function, launch, &[&parts, &out, &(count as i32), &(len as i64)])
     }
 }

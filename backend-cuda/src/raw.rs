@@ -3,45 +3,23 @@
 
 mod borrowed;
 mod launch;
+mod library;
 mod staging;
 
 use std::sync::Arc;
 
-use cudarc::driver::{CudaContext, CudaSlice, CudaStream, DriverError, result, sys};
+use cudarc::driver::{CudaContext, CudaSlice, CudaStream, DriverError, sys};
 
 pub use borrowed::Borrowed;
 pub(crate) use launch::{Argument, Function, Launch, Span};
+pub(crate) use library::{FUNCTIONS, devices, driver_version, has_function, library_present};
 pub(crate) use staging::Staging;
-
-/// Whether the driver library can be loaded and tells its version, so that the calls below find their functions.
-pub(crate) fn library_present() -> bool {
-    // SAFETY: loading runs the library's initialisers; libcuda has none that need anything of the caller.
-    if !unsafe { sys::is_culib_present() } {
-        return false;
-    }
-    // SAFETY: the library is there; the symbol is looked up under a type that can call nothing.
-    unsafe { sys::culib().get::<*const ()>(b"cuDriverGetVersion\0").is_ok() }
-}
 
 /// Whether NCCL can be loaded, so that its calls find their functions: those in use are in every version.
 #[cfg(feature = "nccl")]
 pub(crate) fn nccl_present() -> bool {
     // SAFETY: loading runs the library's initialisers; libnccl has none that need anything of the caller.
     unsafe { cudarc::nccl::sys::is_culib_present() }
-}
-
-/// CUDA version the driver supports, 1000 major + 10 minor. Needs the library, not the driver's start.
-pub(crate) fn driver_version() -> Result<i32, DriverError> {
-    let mut version = 0;
-    // SAFETY: the library is there, and the pointer is to an integer that outlives the call.
-    unsafe { sys::cuDriverGetVersion(&mut version) }.result()?;
-    Ok(version)
-}
-
-/// Starts the driver and counts its devices.
-pub(crate) fn devices() -> Result<usize, DriverError> {
-    result::init()?;
-    Ok(result::device::get_count()?.try_into().unwrap_or(0))
 }
 
 /// Makes ready the context for one stream, the only one that ever uses the memory allocated on it.
@@ -106,17 +84,16 @@ pub(crate) mod emulated {
         unsafe { library().get::<extern "C" fn(i32)>(b"emulate_order\0").expect("it is there")(order) }
     }
 
-    /// What the driver has counted for this thread since it was last asked: `emulate_downloaded` or
-    /// `emulate_operations`, with a zero byte behind the name.
+    /// What the driver has counted for this thread, by the name of its function with a zero byte behind.
     pub(crate) fn count(name: &[u8]) -> u64 {
-        // SAFETY: both functions have this type in emulate/driver.cpp.
+        // SAFETY: all functions that are asked for have this type in emulate/driver.cpp.
         unsafe { library().get::<extern "C" fn() -> u64>(name).expect("it is there")() }
     }
 
-    /// Sets the driver's version and its number of devices.
-    pub(crate) fn set_machine(version: i32, devices: i32) {
+    /// Sets the driver's version, its number of devices and their compute capability.
+    pub(crate) fn set_machine(version: i32, devices: i32, (major, minor): (i32, i32)) {
         // SAFETY: the function has this type in emulate/driver.cpp.
-        let set = unsafe { library().get::<extern "C" fn(i32, i32)>(b"emulate_machine\0") };
-        set.expect("it is there")(version, devices);
+        let set = unsafe { library().get::<extern "C" fn(i32, i32, i32, i32)>(b"emulate_machine\0") };
+        set.expect("it is there")(version, devices, major, minor);
     }
 }

@@ -5,7 +5,6 @@ mod plan;
 
 use std::ops::Range;
 
-use conv_core::algorithm::check_len;
 use conv_core::{
     Backend, ConvAlgorithm, ConvKernel, ConvProblem, Cost, Error, Machine, Operands, Pass, Result, Role,
     Scratch, Unsupported,
@@ -13,8 +12,8 @@ use conv_core::{
 
 use crate::Cuda;
 use crate::device::Module;
-use crate::operands::Pointers;
-use crate::product::{self, Product};
+use crate::operands::{Pointers, workspace};
+use crate::product::Products;
 use crate::raw::{Function, Launch, Span};
 pub(crate) use plan::{Matrix, Tiles};
 use plan::{Plan, Stage};
@@ -51,8 +50,7 @@ impl ConvAlgorithm<Cuda> for Winograd {
 struct Kernel {
     plan: Plan,
     stages: [(Stage, Function); 3],
-    /// Of whole groups, and of the last.
-    products: [(Product, Function); 2],
+    products: Products,
 }
 
 impl Kernel {
@@ -64,12 +62,7 @@ impl Kernel {
         };
         let [left, right, out] = plan.pass.roles();
         let stages = [stage(left)?, stage(right)?, stage(out)?];
-        let product = |units| {
-            let product = plan.product(units);
-            Ok::<_, Error>((product, device.function(Module::Product, product.kernel().0)?))
-        };
-        let last = plan.units - (plan.units - 1) / plan.group * plan.group;
-        let products = [product(plan.group)?, product(last)?];
+        let products = Products::new(device, plan.groups(), |units| plan.product(units))?;
         Ok(Kernel { plan, stages, products })
     }
 }
@@ -82,15 +75,7 @@ impl ConvKernel<Cuda> for Kernel {
     fn run(&self, backend: &Cuda, operands: Operands<'_, Cuda>, scratch: Scratch<'_, Cuda>) -> Result<()> {
         let Plan { problem, pass, .. } = &self.plan;
         operands.check(backend, problem, *pass)?;
-        let found = scratch.workspace.len();
-        check_len("workspace", self.workspace_len().max(found), found)?;
-        let workspace = scratch.workspace.span(backend.device());
-        let mut at = 0;
-        let values = pass.roles().map(|role| {
-            let begin = at;
-            at += self.plan.values_len(role);
-            workspace.part(begin..at)
-        });
+        let values = workspace(backend, &scratch, pass.roles().map(|role| self.plan.values_len(role)))?;
         let pointers = Pointers::new(backend, &operands);
         Run { kernel: self, backend, pointers, values }.run()
     }
@@ -112,7 +97,7 @@ impl Run<'_> {
         if roles[1] == Role::Weight {
             self.transform(1, self.pointers.rhs, &one)?;
         }
-        for units in self.kernel.plan.groups() {
+        for units in self.kernel.plan.groups().all() {
             self.transform(0, self.pointers.lhs, &units)?;
             if roles[1] != Role::Weight {
                 self.transform(1, self.pointers.rhs, &units)?;
@@ -136,15 +121,12 @@ impl Run<'_> {
 
     fn multiply(&self, units: &Range<usize>, add: bool) -> Result<()> {
         let _phase = tracing::trace_span!(target: "phase", "product").entered();
-        let whole = units.len() == self.kernel.plan.group;
-        let (product, function) = &self.kernel.products[usize::from(!whole)];
-        let launch = Launch { blocks: product.blocks(), threads: product::THREADS, shared: 0 };
         let [mut left, mut right, out] = self.values;
         if self.kernel.plan.pass == Pass::BackwardWeights {
             // Its rows are output channels.
             std::mem::swap(&mut left, &mut right);
         }
-        self.backend.device().launch(function, launch, &[&left, &right, &out, &product.adding(add)])
+        self.kernel.products.multiply(self.backend.device(), units.len(), [left, right, out], add)
     }
 
     fn invert(&self, units: &Range<usize>) -> Result<()> {

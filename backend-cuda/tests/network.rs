@@ -48,6 +48,28 @@ fn a_step_leaves_its_tensors_on_the_device() {
     }
 }
 
+/// A step of every layer asks for all its work before it waits for the score, twice: for losses and for hits. Behind that are only the
+/// launches of the descent. No memory is allocated but in the first.
+#[cfg(feature = "emulate")]
+#[test]
+fn a_step_waits_for_the_score_alone() {
+    use backend_cuda::emulate::{Order, allocations, open, pending, waits};
+    conv_core::cache::off();
+    let mut engine = Engine::new(open(Order::Ascending).unwrap()).unwrap();
+    let network = mixed(engine.backend()).unwrap();
+    let mut trainer = Trainer::new(network, Sgd::new(0.01, 0.9, 1e-4).unwrap());
+    let shape = Shape::new(&[BATCH, 1, 16, 16]).unwrap();
+    let images = values(shape.elements(), 1);
+    for step in 0..2 {
+        waits();
+        allocations();
+        trainer.step(&mut engine, &shape, &images, &[1; BATCH]).unwrap();
+        let found = (waits(), pending(), allocations());
+        let parameters = 7;
+        assert!(step == 0 || found == (2, parameters, 0), "step {step}: {found:?}");
+    }
+}
+
 const BATCH: usize = 2;
 const STEPS: usize = 3;
 

@@ -46,6 +46,25 @@ impl AddAssign for Score {
     }
 }
 
+/// What the backend has been asked for: the gradient, which the backward direction may go on with, and the score.
+pub(crate) struct Pending<'a, B: Ops> {
+    pub(crate) grad: &'a B::Buffer,
+    losses: &'a B::Buffer,
+    hits: &'a B::Buffer,
+    host: &'a mut [f32],
+}
+
+impl<B: Ops> Pending<'_, B> {
+    /// Waits for the score.
+    ///
+    /// # Errors
+    /// As [`conv_core::Backend::download`].
+    pub(crate) fn score(&mut self, backend: &B) -> Result<Score> {
+        let (loss_sum, hits) = (sum(backend, self.losses, self.host)?, sum(backend, self.hits, self.host)?);
+        Ok(Score { count: self.host.len(), loss_sum, hits: hits as usize })
+    }
+}
+
 /// The loss of a classifier, with buffers kept for every shape of logits met.
 pub struct CrossEntropy<B: Ops> {
     smoothing: f32,
@@ -109,6 +128,21 @@ impl<B: Ops> CrossEntropy<B> {
         logits: &B::Buffer,
         labels: &[usize],
     ) -> Result<(Score, &B::Buffer)> {
+        let mut pending = self.begin(backend, shape, logits, labels)?;
+        Ok((pending.score(backend)?, pending.grad))
+    }
+
+    /// The same without waiting for the score.
+    ///
+    /// # Errors
+    /// As [`CrossEntropy::evaluate`].
+    pub(crate) fn begin(
+        &mut self,
+        backend: &B,
+        shape: &Shape,
+        logits: &B::Buffer,
+        labels: &[usize],
+    ) -> Result<Pending<'_, B>> {
         Self::check(shape, labels)?;
         check_len("logits", shape.elements(), backend.len(logits))?;
         let kept = match self.buffers.entry(shape.clone()) {
@@ -126,8 +160,7 @@ impl<B: Ops> CrossEntropy<B> {
             hits,
             grad,
         })?;
-        let (loss_sum, hits) = (sum(backend, losses, host)?, sum(backend, hits, host)?);
-        Ok((Score { count: shape.batch(), loss_sum, hits: hits as usize }, grad))
+        Ok(Pending { grad, losses, hits, host })
     }
 
     /// Whether these labels go with logits of this shape.

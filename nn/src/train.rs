@@ -173,13 +173,15 @@ impl<B: Ops> Trainer<B> {
             uploaded(&mut self.batches, &self.network, engine.backend(), shape, images)?;
         CrossEntropy::<B>::check(output_shape, labels)?;
         self.network.forward(engine, Mode::Training { step: self.steps }, shape, input, output)?;
-        let (score, grad_output) = self.loss.evaluate(engine.backend(), output_shape, output, labels)?;
-        if !score.loss().is_finite() {
-            return Err(self.network.not_finite(engine, shape, input, output)?);
-        }
-        let tensors = Backward { input, output, grad_output, grad_input: None };
+        let mut loss = self.loss.begin(engine.backend(), output_shape, output, labels)?;
+        let tensors = Backward { input, output, grad_output: loss.grad, grad_input: None };
         self.network.backward_each(engine, shape, tensors, done)?;
-        Ok(score)
+        // Only now, so that a GPU computes gradients while the score is waited for.
+        let score = loss.score(engine.backend())?;
+        match score.loss().is_finite() {
+            true => Ok(score),
+            false => Err(self.network.not_finite(engine, shape, input, output)?),
+        }
     }
 
     /// The score of a batch, without any gradients.

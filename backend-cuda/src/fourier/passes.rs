@@ -1,12 +1,11 @@
-//! Transforms that no block can hold, by passes through device memory: mirrors `kernels/passes.cu`.
-
-use conv_core::Result;
+//! How transforms that no block can hold go through device memory in passes, each some steps of all lines of an axis:
+//! mirrors `Lines` of `kernels/passes.cu`.
 
 use super::THREADS;
-use super::transform::{Maps, Step, Transform, flops_of, radices};
-use crate::device::{Device, Module};
+use super::steps::{Step, flops_of, radices, steps};
+use super::transform::Maps;
 use crate::geometry::Divisor;
-use crate::raw::{Function, Launch, Span};
+use crate::raw::Launch;
 
 /// Steps of a pass, and points of its lines, at most.
 const MOST_STEPS: usize = 8;
@@ -15,9 +14,6 @@ const MOST_POINTS: usize = 512;
 /// Complex points that a block holds, and lines, at most.
 const BLOCK_POINTS: usize = 4096;
 const MOST_LINES: usize = 256;
-
-/// Points that a block gathers or scatters.
-const MOVED_POINTS: usize = 4096;
 
 /// Complex points of all volumes that are held at once, at most: indices are 32 bits wide.
 pub(super) const MOST_VOLUME: usize = 1 << 28;
@@ -43,11 +39,6 @@ impl Lines {
         let points: usize = radices.iter().product();
         let columns = length / points;
         let lines = (BLOCK_POINTS / points).min(MOST_LINES);
-        let (mut left, mut step) = (length, [Step::NONE; MOST_STEPS]);
-        for (step, radix) in step.iter_mut().zip(radices) {
-            *step = Step::new(*radix, whole / left, left / radix / columns);
-            left /= radix;
-        }
         Lines {
             points: Divisor::new(points),
             apart: Divisor::new(columns * inner),
@@ -56,8 +47,15 @@ impl Lines {
             columns: columns as i32,
             pitch: (lines | 1) as i32,
             steps: radices.len() as i32,
-            step,
+            step: steps(radices, whole, length, columns),
         }
+    }
+
+    /// The launch that takes all lines of so many points, and how many lines these are.
+    pub(super) fn launch(&self, points: usize) -> (Launch, i32) {
+        let count = points / self.points.value() as usize;
+        let blocks = count.div_ceil(self.lines.value() as usize) as u64;
+        (Launch { blocks, threads: THREADS, shared: self.shared() }, count as i32)
     }
 
     fn shared(&self) -> u32 {
@@ -67,9 +65,9 @@ impl Lines {
 
 /// A pass: along which axis, what it does, and how many operations that is for a line.
 #[derive(Clone, Copy, Debug)]
-struct AxisPass {
-    axis: usize,
-    lines: Lines,
+pub(super) struct AxisPass {
+    pub(super) axis: usize,
+    pub(super) lines: Lines,
     flops: usize,
 }
 
@@ -77,10 +75,10 @@ struct AxisPass {
 #[derive(Clone, Debug)]
 pub(crate) struct Passes {
     /// Complex points of a volume.
-    volume: usize,
+    pub(super) volume: usize,
     /// Pairs of maps whose volumes are held at once.
     pairs: usize,
-    all: Vec<AxisPass>,
+    pub(super) all: Vec<AxisPass>,
 }
 
 impl Passes {
@@ -121,7 +119,7 @@ impl Passes {
     }
 
     /// Pairs of maps in turns, as a first one and a count.
-    fn turns(&self, maps: &Maps) -> impl Iterator<Item = (usize, usize)> {
+    pub(super) fn turns(&self, maps: &Maps) -> impl Iterator<Item = (usize, usize)> {
         let (all, each) = ((maps.count as usize).div_ceil(2), self.pairs);
         (0..all).step_by(each).map(move |first| (first, each.min(all - first)))
     }
@@ -146,131 +144,6 @@ fn of_axis(shape: [usize; 3], axis: usize) -> Vec<AxisPass> {
         rest = later;
     }
     passes
-}
-
-/// The kernels of passes.
-pub(super) struct Memory {
-    passes: Passes,
-    gather: Function,
-    scatter: Function,
-    forward: Function,
-    inverse: Function,
-    separate: Function,
-    join: Function,
-}
-
-/// What all kernels of a transform look up, and where volumes are.
-#[derive(Clone, Copy)]
-pub(super) struct Tables {
-    pub(super) integers: Span,
-    pub(super) factors: Span,
-    pub(super) volumes: Span,
-}
-
-impl Memory {
-    pub(super) fn new(device: &Device, passes: Passes) -> Result<Self> {
-        let function = |name| device.function(Module::Passes, name);
-        Ok(Memory {
-            passes,
-            gather: function("passes_gather")?,
-            scatter: function("passes_scatter")?,
-            forward: function("passes_forward")?,
-            inverse: function("passes_inverse")?,
-            separate: function("passes_separate")?,
-            join: function("passes_join")?,
-        })
-    }
-
-    /// The spectra of a tensor's maps.
-    pub(super) fn transform(
-        &self,
-        device: &Device,
-        [tensor, spectra]: [Span; 2],
-        tables: Tables,
-        transform: &Transform,
-        maps: &Maps,
-    ) -> Result<()> {
-        let Tables { integers, volumes, .. } = tables;
-        for (first, pairs) in self.passes.turns(maps) {
-            let (number, (launch, blocks)) = (first as i64, self.by_pairs(pairs));
-            device.launch(
-                &self.gather,
-                launch,
-                &[&tensor, &volumes, &integers, transform, maps, &number, &blocks],
-            )?;
-            for pass in &self.passes.all {
-                self.pass(device, &self.forward, tables, transform, pass, pairs)?;
-            }
-            let launch = self.by_points(pairs);
-            device.launch(
-                &self.separate,
-                launch,
-                &[&volumes, &spectra, &integers, transform, maps, &number, &(pairs as i32)],
-            )?;
-        }
-        Ok(())
-    }
-
-    /// A tensor's elements from its maps' spectra.
-    pub(super) fn invert(
-        &self,
-        device: &Device,
-        [spectra, tensor, bias]: [Span; 3],
-        relu: i32,
-        tables: Tables,
-        transform: &Transform,
-        maps: &Maps,
-    ) -> Result<()> {
-        let Tables { integers, volumes, .. } = tables;
-        for (first, pairs) in self.passes.turns(maps) {
-            let (number, launch) = (first as i64, self.by_points(pairs));
-            device.launch(
-                &self.join,
-                launch,
-                &[&volumes, &spectra, &integers, transform, maps, &number, &(pairs as i32)],
-            )?;
-            for pass in self.passes.all.iter().rev() {
-                self.pass(device, &self.inverse, tables, transform, pass, pairs)?;
-            }
-            let (launch, blocks) = self.by_pairs(pairs);
-            device.launch(
-                &self.scatter,
-                launch,
-                &[&volumes, &tensor, &integers, &bias, &relu, transform, maps, &number, &blocks],
-            )?;
-        }
-        Ok(())
-    }
-
-    fn pass(
-        &self,
-        device: &Device,
-        function: &Function,
-        tables: Tables,
-        transform: &Transform,
-        pass: &AxisPass,
-        pairs: usize,
-    ) -> Result<()> {
-        let lines = &pass.lines;
-        let count = pairs * self.passes.volume / lines.points.value() as usize;
-        let blocks = count.div_ceil(lines.lines.value() as usize) as u64;
-        let first = 2 * transform.factors(pass.axis);
-        let factors = tables.factors.part(first..tables.factors.len());
-        let launch = Launch { blocks, threads: THREADS, shared: lines.shared() };
-        device.launch(function, launch, &[&tables.volumes, &factors, lines, &(count as i32)])
-    }
-
-    /// Some blocks for every pair.
-    fn by_pairs(&self, pairs: usize) -> (Launch, i32) {
-        let blocks = self.passes.volume.div_ceil(MOVED_POINTS);
-        (Launch { blocks: (pairs * blocks) as u64, threads: THREADS, shared: 0 }, blocks as i32)
-    }
-
-    /// Blocks that divide the points of all pairs among them.
-    fn by_points(&self, pairs: usize) -> Launch {
-        let blocks = (pairs * self.passes.volume).div_ceil(MOVED_POINTS) as u64;
-        Launch { blocks, threads: THREADS, shared: 0 }
-    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What an FFT pass is made of: units, groups, the layout of spectra, and its counted cost.
+//! What an FFT pass is made of: units, groups, the layout of spectra.
 //!
 //! A *unit* is one tile of one image. The spectra of a tensor hold, for every frequency, the maps of all its units
 //! behind each other: `[frequency][unit][channel][phase]`, complex. So the product at one frequency is a matrix
@@ -7,12 +7,12 @@
 use std::ops::Range;
 
 use conv_core::fourier::{Tiling, meets};
-use conv_core::spectra::{Shared, SpectrumKey};
-use conv_core::{ConvProblem, Cost, Machine, Pass, Role, Unsupported};
+use conv_core::{ConvProblem, Machine, Pass, Role, Unsupported};
 
 use super::passes::Passes;
-use super::transform::{Maps, flops, pairs, radices, volume};
-use crate::product::{Product, Sizes, Strides};
+use super::steps::radices;
+use super::transform::{Maps, pairs, volume};
+use crate::product::{Groups, Product, Sizes, Strides};
 
 /// The spectra of a group of units take one part in this many of the second-level cache.
 const GROUP_CACHE_SHARE: usize = 2;
@@ -34,7 +34,7 @@ pub(crate) struct Plan {
     pub(super) passes: Option<Passes>,
     /// Frequencies of one map that are kept.
     pub(crate) frequencies: usize,
-    multiprocessors: usize,
+    pub(super) multiprocessors: usize,
 }
 
 impl Plan {
@@ -117,10 +117,9 @@ impl Plan {
         self.problem.batch() * self.tiling.tile_count()
     }
 
-    /// The groups of units, in order.
-    pub(crate) fn groups(&self) -> impl Iterator<Item = Range<usize>> {
-        let (units, group) = (self.units(), self.group);
-        (0..units).step_by(group).map(move |begin| begin..(begin + group).min(units))
+    /// The units in groups.
+    pub(crate) fn groups(&self) -> Groups {
+        Groups { units: self.units(), group: self.group }
     }
 
     /// Maps of this tensor in so many units; weights are one unit of their own.
@@ -174,80 +173,19 @@ impl Plan {
         volume(self.tiling.shape())
     }
 
-    /// Operations of transforming one pair of this tensor's maps in a block, without lines of zeros and those not
-    /// wanted.
-    pub(crate) fn pair_flops(&self, role: Role) -> f64 {
-        let [n0, n1, n2] = self.tiling.shape();
-        let held = self.tiling.span(role).map(|span| span.len());
-        let lines = [n1 * n2, held[0] * n2, held[0] * held[1]];
-        [n0, n1, n2].into_iter().zip(lines).map(|(n, lines)| lines as f64 * flops(n) as f64).sum()
-    }
-
     /// Values of the spectra of this tensor over one group.
     pub(crate) fn spectra_len(&self, role: Role) -> usize {
         self.map_count(role, self.group) * self.frequencies * 2
     }
 
-    /// Values of workspace: the spectra of the three tensors, and volumes that are transformed in passes.
+    /// Values of the volumes that are transformed in passes.
+    pub(crate) fn volumes_len(&self) -> usize {
+        self.passes.as_ref().map_or(0, Passes::len)
+    }
+
+    /// Values of workspace: the spectra of the three tensors, and those volumes.
     pub(crate) fn workspace_len(&self) -> usize {
-        let volumes = self.passes.as_ref().map_or(0, Passes::len);
-        volumes + self.pass.roles().iter().map(|role| self.spectra_len(*role)).sum::<usize>()
-    }
-
-    /// The spectra that other passes can use or have made.
-    pub(crate) fn shares(&self) -> Vec<Shared> {
-        let [left, right, _] = self.pass.roles();
-        let shared = |role| {
-            let key = SpectrumKey { role, tiling: self.tiling, layout: "frequencies" };
-            Shared { key, len: self.spectra_len(role), saved: self.transform_cost(role) }
-        };
-        vec![shared(left), shared(right)]
-    }
-
-    /// Operations of separating the spectra of so many maps, 4 for each frequency, or of joining those of so many pairs,
-    /// 2 for each frequency and for its mirror.
-    fn pairing_flops(&self, role: Role, maps: f64, pairs: f64) -> f64 {
-        let [n0, n1, n2] = self.tiling.shape();
-        let mirrors = self.frequencies - n0 * n1 * (1 + (n2 + 1) % 2);
-        match self.pass.roles()[2] == role {
-            true => pairs * 2.0 * (self.frequencies + mirrors) as f64,
-            false => maps * 4.0 * self.frequencies as f64,
-        }
-    }
-
-    /// What transforming this tensor once takes, over all units: the tensor once, its spectra once, and what lies
-    /// between.
-    pub(crate) fn transform_cost(&self, role: Role) -> Cost {
-        let maps = self.map_count(role, self.units());
-        let bytes = 4.0 * self.problem.len(role) as f64 + 8.0 * maps as f64 * self.frequencies as f64;
-        let between = match &self.passes {
-            Some(passes) => self.in_passes(role, passes, maps),
-            None => self.in_blocks(role, maps),
-        };
-        between + Cost { bytes, ..Cost::default() }
-    }
-
-    /// All pairs of maps at once in device memory.
-    fn in_passes(&self, role: Role, passes: &Passes, maps: usize) -> Cost {
-        let pairs = maps.div_ceil(2);
-        let transform_flops = passes.flops(pairs) + self.pairing_flops(role, maps as f64, pairs as f64);
-        let (bytes, launches) = (pairs as f64 * passes.bytes(), passes.launches(pairs) as f64);
-        Cost { transform_flops, bytes, launches, ..Cost::default() }
-    }
-
-    /// Group after group in shared memory, pairs that fill the last block included.
-    fn in_blocks(&self, role: Role, maps: usize) -> Cost {
-        let (groups, rest) = match role {
-            Role::Weight => (1, 0),
-            _ => (self.units() / self.group, self.units() % self.group),
-        };
-        let last = if rest > 0 { self.transform_blocks(role, rest) } else { 0 };
-        let blocks = groups * self.transform_blocks(role, self.group) + last;
-        let pairs = (blocks * self.pairs) as f64;
-        let transform_flops = pairs * self.pair_flops(role) + self.pairing_flops(role, maps as f64, pairs);
-        let launches = (groups + usize::from(rest > 0)) as f64;
-        let cost = Cost { transform_flops, launches, ..Cost::default() };
-        cost.in_tasks(self.transform_blocks(role, self.group), self.multiprocessors)
+        self.volumes_len() + self.pass.roles().iter().map(|role| self.spectra_len(*role)).sum::<usize>()
     }
 
     /// The products of a group of so many units.
@@ -263,28 +201,6 @@ impl Plan {
         ];
         let sizes = Sizes { frequencies: self.frequencies, units, channels: [input, output], complex: true };
         Product::new(problem, self.pass, sizes, strides)
-    }
-
-    /// What the products take: operations of whole tiles, and every spectrum once.
-    fn product_cost(&self) -> Cost {
-        let of_group = |units: usize| {
-            let product = self.product(units);
-            let cost = Cost { product_flops: product.flops(), launches: 1.0, ..Cost::default() };
-            cost.in_tasks(usize::try_from(product.blocks()).unwrap_or(usize::MAX), self.multiprocessors)
-        };
-        let (groups, rest) = (self.units() / self.group, self.units() % self.group);
-        let last = if rest > 0 { of_group(rest) } else { Cost::default() };
-        let values: usize = self.pass.roles().iter().map(|role| self.spectra_len(*role)).sum();
-        let bytes = 4.0 * values as f64 * self.units().div_ceil(self.group) as f64;
-        of_group(self.group) * groups as f64 + last + Cost { bytes, ..Cost::default() }
-    }
-
-    /// The counted cost of the pass.
-    pub(crate) fn cost(&self) -> Cost {
-        let transforms = self.pass.roles().map(|role| self.transform_cost(role));
-        let workspace = self.workspace_len() * size_of::<f32>();
-        let all = transforms.into_iter().fold(self.product_cost(), |sum, cost| sum + cost);
-        Cost { workspace, ..all }
     }
 }
 

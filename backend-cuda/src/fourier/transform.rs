@@ -6,22 +6,16 @@ use conv_core::fourier::Tiling;
 use conv_core::{Backend, Result, Role};
 
 use super::plan::Plan;
+use super::steps::{Step, order, radices, steps};
 use crate::buffer::Table;
 use crate::geometry::Divisor;
 use crate::{Buffer, Cuda};
 
-/// Steps of an axis, which no line in shared memory exceeds, and pairs of maps of a block, at most.
+/// Steps of an axis, which no line in shared memory exceeds.
 const MOST_STEPS: usize = 10;
-const MOST_PAIRS: usize = 8;
 
-/// Butterflies of `radix` points that are so many points of the line apart.
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Step {
-    radix: i32,
-    turn: i32,
-    apart: Divisor<i32>,
-}
+/// Pairs of maps of a block at most.
+const MOST_PAIRS: usize = 8;
 
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -76,65 +70,6 @@ pub(crate) struct Tables {
     integers: Vec<i32>,
     /// `exp(-2πi k/n)` for each axis, real and imaginary parts in turn.
     factors: Vec<f32>,
-}
-
-/// Factors of at most 16 whose product is `n`, 2ᵃ3ᵇ5ᶜ7ᵈ: few steps, powers of two first; `None` for another `n`.
-pub(crate) fn radices(n: usize) -> Option<Vec<usize>> {
-    let exponent = n.trailing_zeros() as usize;
-    let mut radices = vec![16; exponent / 4];
-    match (exponent % 4, radices.pop()) {
-        (1, Some(_)) => radices.extend([8, 4]),
-        (2, Some(_)) => radices.extend([8, 8]),
-        (3, last) => radices.extend(last.into_iter().chain([8])),
-        (rest, last) => radices.extend(last.into_iter().chain((rest > 0).then_some(1 << rest))),
-    }
-    let mut rest = n >> exponent;
-    for prime in [7, 5, 3] {
-        while rest.is_multiple_of(prime) {
-            rest /= prime;
-            radices.push(prime);
-        }
-    }
-    (rest == 1).then_some(radices)
-}
-
-/// Operations of a butterfly of so many points, `Dft` of `kernels/dft.cuh`: sums of complex values are two, products
-/// six, and a fused multiply-add two.
-fn butterfly_flops(radix: usize) -> usize {
-    let half = radix / 2;
-    match radix {
-        2 => 4,
-        4 => 16,
-        8 => 66,
-        16 => 182,
-        _ => 8 * half * half + 10 * half,
-    }
-}
-
-/// Operations of a line of `n` points, good ones: butterflies and the twiddle factors of every step.
-pub(super) fn flops(n: usize) -> usize {
-    flops_of(&radices(n).unwrap_or_default())
-}
-
-/// Operations of steps of these radices on a line of as many points as they multiply to.
-pub(super) fn flops_of(radices: &[usize]) -> usize {
-    let n: usize = radices.iter().product();
-    radices.iter().map(|radix| n / radix * (butterfly_flops(*radix) + 6 * (radix - 1))).sum()
-}
-
-/// Where each frequency stands when steps of these radices have taken a line apart.
-fn order(radices: &[usize]) -> Vec<i32> {
-    let n: usize = radices.iter().product();
-    let position = |mut frequency: usize| {
-        let (mut position, mut apart) = (0, n);
-        for radix in radices {
-            apart /= radix;
-            position += frequency % radix * apart;
-            frequency /= radix;
-        }
-        position as i32
-    };
-    (0..n).map(position).collect()
 }
 
 /// Values from one row of a volume to the next: odd, so that neighbouring rows are in different banks.
@@ -197,7 +132,7 @@ impl Transform {
                 inner: Divisor::new(inner),
                 mid: Divisor::new(mid),
                 lines: Divisor::new(inner * mid * plan.pairs),
-                step: steps(&radices),
+                step: steps(&radices, shape[axis], shape[axis], 1),
             }
         };
         Transform {
@@ -215,28 +150,6 @@ impl Transform {
     pub(super) fn factors(&self, axis: usize) -> usize {
         self.sides[axis].factors as usize
     }
-}
-
-impl Step {
-    /// In place of a step that there is not.
-    pub(super) const NONE: Step = Step { radix: 1, turn: 0, apart: Divisor::ONE };
-
-    /// Twiddle factors of neighbouring butterflies are `turn` entries of the table apart.
-    pub(super) fn new(radix: usize, turn: usize, apart: usize) -> Self {
-        Step { radix: radix as i32, turn: turn as i32, apart: Divisor::new(apart) }
-    }
-}
-
-fn steps(radices: &[usize]) -> [Step; MOST_STEPS] {
-    let n: usize = radices.iter().product();
-    let mut length = n;
-    let mut steps = [Step::NONE; MOST_STEPS];
-    for (step, radix) in steps.iter_mut().zip(radices) {
-        let apart = length / radix;
-        *step = Step::new(*radix, n / length, apart);
-        length = apart;
-    }
-    steps
 }
 
 impl Tables {
@@ -283,36 +196,6 @@ impl Tables {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn radices_multiply_to_the_length_in_few_steps() {
-        for (n, expected) in [
-            (1, vec![]),
-            (2, vec![2]),
-            (8, vec![8]),
-            (16, vec![16]),
-            (32, vec![8, 4]),
-            (64, vec![8, 8]),
-            (128, vec![16, 8]),
-            (210, vec![2, 7, 5, 3]),
-            (4096, vec![16, 16, 16]),
-        ] {
-            assert_eq!(radices(n), Some(expected), "{n}");
-        }
-        for n in 1..5000usize {
-            let good = fft_core::good_length(n) == Some(n);
-            assert_eq!(radices(n).map(|r| r.iter().product()), good.then_some(n), "{n}");
-        }
-    }
-
-    #[test]
-    fn orders_are_permutations_by_digits() {
-        assert_eq!(order(&[2, 2]), [0, 2, 1, 3]);
-        assert_eq!(order(&[3, 2]), [0, 2, 4, 1, 3, 5]);
-        let mut sorted = order(&[8, 4, 7, 3]);
-        sorted.sort_unstable();
-        assert_eq!(sorted, (0..672).collect::<Vec<_>>());
-    }
 
     #[test]
     fn pairs_follow_the_shared_memory() {

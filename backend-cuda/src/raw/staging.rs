@@ -12,6 +12,8 @@ const HALF: usize = 1 << 20;
 pub(crate) struct Staging {
     stream: Arc<CudaStream>,
     halves: [Half; 2],
+    /// The half whose turn it is: a short upload need not wait for the one before.
+    turn: usize,
 }
 
 #[derive(Debug)]
@@ -29,7 +31,7 @@ impl Staging {
             let values = unsafe { stream.context().alloc_pinned_with_flags(HALF, 0) }?;
             Ok(Half { values, done: stream.context().new_event(None)? })
         };
-        Ok(Staging { stream: stream.clone(), halves: [half()?, half()?] })
+        Ok(Staging { stream: stream.clone(), halves: [half()?, half()?], turn: 0 })
     }
 
     /// Enqueues the copy of all values to the device; `from` has been read when this returns.
@@ -38,7 +40,8 @@ impl Staging {
         let begin = to.device_ptr(&self.stream).0;
         self.stream.context().bind_to_thread()?;
         for (index, part) in from.chunks(HALF).enumerate() {
-            let half = &mut self.halves[index % 2];
+            let half = &mut self.halves[self.turn];
+            self.turn ^= 1;
             half.done.synchronize()?;
             let values = &mut half.values.as_mut_slice()?[..part.len()];
             values.copy_from_slice(part);
@@ -59,10 +62,10 @@ impl Staging {
         let mut parts = to.chunks_mut(HALF).enumerate();
         for (index, &len) in lens.iter().enumerate() {
             let half = &mut self.halves[index % 2];
-            half.done.synchronize()?;
             let values = &mut half.values.as_mut_slice()?[..len];
             let at = begin + (4 * index * HALF) as u64;
-            // SAFETY: the device memory holds `to.len()` values; nobody touches the half before `done`.
+            // SAFETY: the device memory holds `to.len()` values; nobody touches the half before `done`, and an upload
+            // from it is before on the stream.
             unsafe { result::memcpy_dtoh_async(values, at, self.stream.cu_stream()) }?;
             half.done.record(&self.stream)?;
             if index > 0 {

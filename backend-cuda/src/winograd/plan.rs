@@ -7,7 +7,7 @@ use conv_core::{Axis, ConvProblem, Cost, Machine, Pass, Role, Unsupported};
 
 use super::THREADS;
 use crate::geometry::Divisor;
-use crate::product::{Product, Sizes, Strides};
+use crate::product::{Groups, Product, Sizes, Strides};
 
 /// Points of a transformed tile along an axis, points of the kernel, and what a tile owns.
 const SIDE: usize = 6;
@@ -122,10 +122,9 @@ impl Plan {
         }
     }
 
-    /// The groups of units, in order.
-    pub(super) fn groups(&self) -> impl Iterator<Item = Range<usize>> {
-        let (units, group) = (self.units, self.group);
-        (0..units).step_by(group).map(move |begin| begin..(begin + group).min(units))
+    /// The units in groups.
+    pub(super) fn groups(&self) -> Groups {
+        Groups { units: self.units, group: self.group }
     }
 
     /// How this tensor is transformed, over all units.
@@ -219,20 +218,14 @@ impl Plan {
         let transform = |role| {
             let maps = self.maps(role, self.units) as f64;
             let bytes = 4.0 * (self.problem.len(role) as f64 + 2.0 * maps * (SIDE * SIDE) as f64);
-            let launches = if role == Role::Weight { 1 } else { self.units.div_ceil(self.group) } as f64;
+            let launches = if role == Role::Weight { 1 } else { self.groups().count() } as f64;
             let [of_tile, of_element] = self.stage(role).flops.map(|flops| flops as f64);
             let transform_flops = maps * of_tile + self.problem.len(role) as f64 * of_element;
             let blocks = self.maps(role, self.group).div_ceil(THREADS as usize);
             Cost { transform_flops, bytes, launches, ..Cost::default() }.in_tasks(blocks, multiprocessors)
         };
-        let product = |units: usize| {
-            let product = self.product(units);
-            let cost = Cost { product_flops: product.flops(), launches: 1.0, ..Cost::default() };
-            cost.in_tasks(usize::try_from(product.blocks()).unwrap_or(usize::MAX), multiprocessors)
-        };
-        let (groups, rest) = (self.units / self.group, self.units % self.group);
-        let last = if rest == 0 { Cost::default() } else { product(rest) };
-        let all = roles.map(transform).into_iter().chain([product(self.group) * groups as f64, last]);
+        let products = self.groups().cost(multiprocessors, |units| self.product(units));
+        let all = roles.map(transform).into_iter().chain([products]);
         let workspace = self.workspace_len() * size_of::<f32>();
         Cost { workspace, ..all.fold(Cost::default(), |sum, cost| sum + cost) }
     }

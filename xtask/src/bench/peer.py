@@ -153,6 +153,7 @@ def main():
     torch.set_num_threads(threads)
     torch.backends.cudnn.benchmark = True
     device = torch.device(backend)
+    torch.empty(1, device=device)
     timed = seconds_on_gpu if backend == "cuda" else seconds_of
     print(json.dumps({"version": torch.__version__}), flush=True)
     step = None

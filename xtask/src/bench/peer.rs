@@ -58,12 +58,13 @@ impl Drop for Worker {
     }
 }
 
-/// One worker for each allocator.
+/// One worker for each allocator of the host's memory, on a GPU a single one.
 ///
 /// # Errors
-/// Where `python3` or torch is missing.
+/// Where `python3` or torch is missing, or torch cannot compute on this backend.
 pub(crate) fn start(backend: &str, threads: usize) -> Result<Vec<Worker>, Failure> {
-    ALLOCATORS.iter().map(|environment| Worker::start(backend, threads, environment)).collect()
+    let environments = if backend == "cuda" { &ALLOCATORS[..1] } else { &ALLOCATORS };
+    environments.iter().map(|environment| Worker::start(backend, threads, environment)).collect()
 }
 
 impl Worker {
@@ -72,7 +73,7 @@ impl Worker {
         command.args(["-c", SCRIPT, backend, &threads.to_string()]).envs(environment.iter().copied());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let missing = |found: String| {
-            let expected = "expected python3 with torch (pip install torch numpy)";
+            let expected = format!("expected python3 with torch for {backend} (pip install torch numpy)");
             Failure::Bad(format!("--peer: {expected}, found {found}"))
         };
         let mut child = command.spawn().map_err(|error| missing(error.to_string()))?;
