@@ -22,6 +22,10 @@ const TASKS_PER_THREAD: usize = 4;
 /// Groups whose lane blocks are counted one by one; more are taken to be like them.
 const COUNTED_GROUPS: usize = 8;
 
+/// Times that a byte of spectra larger than all second-level caches is fetched or written where another one is once:
+/// memory is read before it is written.
+const SPILLED: f64 = 3.0;
+
 /// Moves of a value that passes through the second-level cache: 2 for a vector of 16.
 const PASSED: f64 = 1.0 / 8.0;
 
@@ -43,11 +47,13 @@ impl InLanes {
         }
     }
 
-    /// Moves that gathering or scattering one row of a map takes: each lane's from elsewhere, or along the row.
-    fn row_moves(self) -> f64 {
-        match self {
-            InLanes::Maps => 64.0,
-            InLanes::Points => 16.0,
+    /// Moves that taking or putting a map and each of its rows takes: each lane's from elsewhere, or strips of whole
+    /// vectors unless values stand apart.
+    fn moves(self, rows: f64, apart: bool) -> f64 {
+        match (self, apart) {
+            (InLanes::Maps, _) => 256.0 + 64.0 * rows,
+            (InLanes::Points, false) => 640.0 + 8.0 * rows,
+            (InLanes::Points, true) => 640.0 + 64.0 * rows,
         }
     }
 
@@ -152,6 +158,9 @@ pub(crate) struct Plan {
     pub(crate) fused: Option<Fused>,
     /// Bytes of second-level cache.
     cached: usize,
+    /// Bytes of maps that are transformed at once, above which every value passes through a cache for every axis: a
+    /// quarter of the second level, or twice the first where it is one map.
+    near: usize,
     /// Points of one transform, and blocks of 16 frequencies.
     points: usize,
     blocks: usize,
@@ -185,9 +194,24 @@ impl Plan {
         };
         let threads = machine.threads.max(1);
         let cached = machine.caches[1];
+        let near = match in_lanes {
+            InLanes::Maps => cached / 4,
+            InLanes::Points => 2 * machine.caches[0],
+        };
         let (group, fused) = (1, None);
-        let mut plan =
-            Plan { problem: *problem, pass, tiling, in_lanes, group, threads, fused, cached, points, blocks };
+        let mut plan = Plan {
+            problem: *problem,
+            pass,
+            tiling,
+            in_lanes,
+            group,
+            threads,
+            fused,
+            cached,
+            near,
+            points,
+            blocks,
+        };
         let units = problem.batch().checked_mul(tiling.tile_count()).ok_or_else(too_large)?;
         plan.group = if whole { units } else { plan.group_units(machine).min(units) };
         let maps = [Role::Input, Role::Weight, Role::Output].map(|role| plan.maps_f64(role));
@@ -351,9 +375,14 @@ impl Plan {
         spectra + self.threads * self.scratch_lens().iter().sum::<usize>()
     }
 
+    /// What a byte of the spectra counts as.
+    fn spilled(&self) -> f64 {
+        let values: usize = self.pass.roles().iter().map(|role| self.spectra_len(*role)).sum();
+        if values * size_of::<f32>() > self.cached * self.threads { SPILLED } else { 1.0 }
+    }
+
     /// What transforming this tensor once takes, over all units: the flops of whole lane blocks, the tensor
-    /// read or written once and its spectra once. Moves are [`InLanes::row_moves`] for each row of a map, gathered or scattered by
-    /// itself, and a value's part of a vector where lane blocks are too large for the second-level cache and pass
+    /// read or written once and its spectra once. Moves are [`InLanes::moves`] of each map, and a value's part of a vector where lane blocks are too large for the second-level cache and pass
     /// through it for every axis.
     pub(crate) fn transform_cost(&self, role: Role) -> Cost {
         let (span, shape) = (self.tiling.span(role), self.tiling.shape());
@@ -367,20 +396,21 @@ impl Plan {
         };
         let block_flops = flops.unwrap_or(0) as f64;
         let rows = (span[0].len() * span[1].len()) as f64;
+        let apart = self.problem.volume().iter().any(|axis| axis.stride > 1 || axis.dilation > 1);
         let block_values = match self.in_lanes {
             InLanes::Maps => self.points * LANES + self.blocks * LANES * COMPLEX_POINT,
             InLanes::Points => self.points + self.blocks * COMPLEX_POINT,
         } as f64;
         let axes = shape.iter().filter(|points| **points > 1).count() as f64;
-        let passing = if block_values * 4.0 > self.cached as f64 { block_values * axes } else { 0.0 };
+        let passing = if block_values * 4.0 > self.near as f64 { block_values * axes } else { 0.0 };
         let spectrum = (self.blocks() * COMPLEX_POINT) as f64;
         let all = self.over_groups(role, |units| {
             let maps = self.maps(role, units);
             let [blocks, tasks] = self.lane_blocks(role, &maps);
             let count = maps.count() as f64;
             let transform_flops = block_flops * blocks as f64;
-            let moves = count * rows * self.in_lanes.row_moves() + blocks as f64 * passing * PASSED;
-            let bytes = 4.0 * count * spectrum;
+            let moves = count * self.in_lanes.moves(rows, apart) + blocks as f64 * passing * PASSED;
+            let bytes = 4.0 * count * spectrum * self.spilled();
             let cost = Cost { transform_flops, moves, bytes, launches: 1.0, ..Cost::default() };
             cost.in_tasks(tasks, self.threads)
         });
@@ -395,7 +425,8 @@ impl Plan {
         let product_flops = 8.0 * sums * terms * (self.blocks() * LANES) as f64;
         let groups = self.units().div_ceil(self.group) as f64;
         let values = |role| self.maps_f64(role) * (self.blocks() * COMPLEX_POINT) as f64 * groups;
-        let bytes = 4.0 * [Role::Input, Role::Weight, Role::Output].map(values).iter().sum::<f64>();
+        let bytes =
+            4.0 * [Role::Input, Role::Weight, Role::Output].map(values).iter().sum::<f64>() * self.spilled();
         let cost = Cost { product_flops, bytes, launches: groups, ..Cost::default() };
         let sizes = self.product_sizes(self.group);
         let [rows, blocks] = self.product_task(sizes);

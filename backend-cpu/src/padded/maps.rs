@@ -145,7 +145,7 @@ impl Maps {
         let [made, summed] = self.channels();
         let maps = self.problem.batch() as f64 * self.problem.groups() as f64;
         let bands = self.bands();
-        let (mut flops, mut moves) = (0.0, self.problem.len(Role::Weight) as f64);
+        let (mut flops, mut moves) = (0.0, 0.0);
         // All bands but the last are taken to be alike.
         let first = (bands[0].clone(), (bands.len() - 1) as f64);
         let last = (bands[bands.len() - 1].clone(), 1.0);
@@ -171,7 +171,7 @@ impl Maps {
         let tasks = self.problem.batch().saturating_mul(self.problem.groups()).saturating_mul(bands.len());
         let cost = Cost {
             product_flops: flops * maps,
-            moves: moves * maps + TASK_MOVES * tasks as f64,
+            moves: moves * maps + TASK_MOVES * tasks as f64 + self.problem.len(Role::Weight) as f64,
             bytes,
             launches: 2.0,
             ..Cost::default()
