@@ -182,6 +182,7 @@ mod tests {
             include_str!("../../shapes/depthwise.txt"),
             include_str!("../../shapes/edge.txt"),
             include_str!("../../shapes/fbfft.txt"),
+            include_str!("../../shapes/few.txt"),
             include_str!("../../shapes/functional.txt"),
             include_str!("../../shapes/growth.txt"),
             include_str!("../../shapes/large.txt"),
@@ -193,7 +194,7 @@ mod tests {
             include_str!("../../shapes/volumes.txt"),
         ];
         let named: Vec<NamedProblem> = lists.iter().flat_map(|list| parse_shapes(list).unwrap()).collect();
-        assert_eq!(named.len(), 223);
+        assert_eq!(named.len(), 263);
         for NamedProblem { name, problem } in named {
             assert_eq!(parse(&problem.to_string()), Ok(problem), "{name}");
         }
