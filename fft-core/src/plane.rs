@@ -375,8 +375,8 @@ mod tests {
     #[test]
     fn values_stand_where_they_are_placed() {
         let cases: [(&[usize], &[Range<usize>]); 4] = [
-            (&[1024], &[37..991]),
-            (&[48], &[5..6]),
+            (&[1024], std::slice::from_ref(&(37..991))),
+            (&[48], std::slice::from_ref(&(5..6))),
             (&[40, 36], &[3..40, 7..33]),
             (&[6, 10, 18], &[2..5, 1..9, 16..18]),
         ];

@@ -191,10 +191,11 @@ impl FourierKernel {
         let lens = fused.scratch_lens(plan);
         let (tasks, shape) = (fused.tasks(plan), plan.shape(product));
         let of_group = shape[1] / plan.problem.groups();
-        let parts =
-            [&tasks[..], &divided(shape[1], of_group), &[0..shape[2]], &[0..shape[3]], &[0..shape[4]]];
+        let [_, channels, axes @ ..] = shape;
+        let [a, b, c] = axes.map(|len| divided(len, len));
+        let parts = [tasks, divided(channels, of_group), a, b, c];
         let scratch = (workspace, lens.iter().sum());
-        for_each_block(operands.out, shape, &parts.map(<[_]>::to_vec), scratch, |_, mut out, scratch| {
+        for_each_block(operands.out, shape, &parts, scratch, |_, mut out, scratch| {
             let (images, group) = (out.ranges()[0].clone(), out.ranges()[1].start / of_group);
             let task = Task { kernel: self, images, group };
             let worker = Worker::new(scratch, lens);

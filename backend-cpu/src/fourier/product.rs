@@ -66,8 +66,8 @@ impl<'a> Factor<'a> {
     fn side_by_side<const N: usize>(&self, maps_apart: usize, len: usize) -> [&'a [Element]; N] {
         let first = self.view.first * self.steps[0];
         let mut parts = [&self.elements[first..][..len]; N];
-        for i in 1..N {
-            parts[i] = &self.elements[first + i * maps_apart * self.steps[0]..][..len];
+        for (i, part) in parts.iter_mut().enumerate() {
+            *part = &self.elements[first + i * maps_apart * self.steps[0]..][..len];
         }
         parts
     }
