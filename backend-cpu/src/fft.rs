@@ -6,7 +6,7 @@ use conv_core::{ConvAlgorithm, ConvKernel, ConvProblem, Cost, Error, Machine, Pa
 use fft_core::{good_even_length, good_folded_length, good_length};
 
 use crate::Cpu;
-use crate::fourier::{FourierKernel, InLanes, Plan, shares};
+use crate::fourier::{FourierKernel, InLanes, Plan};
 
 /// Whole-image FFT convolution: all spectra are held at once and can be shared between passes.
 pub(crate) struct Fft {
@@ -55,7 +55,7 @@ impl ConvAlgorithm<Cpu> for Fft {
     }
 
     fn shares(&self, machine: &Machine, problem: &ConvProblem, pass: Pass) -> Vec<Shared> {
-        self.plan(machine, problem, pass).map_or_else(|_| Vec::new(), |plan| shares(&plan))
+        self.plan(machine, problem, pass).map_or_else(|_| Vec::new(), |plan| plan.shares())
     }
 
     fn build(&self, backend: &Cpu, problem: &ConvProblem, pass: Pass) -> Result<Box<dyn ConvKernel<Cpu>>> {

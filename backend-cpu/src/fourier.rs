@@ -1,5 +1,6 @@
 //! The FFT pipeline that `fft` and `fft-tiled` share: transform, multiply at every frequency, invert.
 
+mod cost;
 mod fused;
 mod lanes;
 mod plan;
@@ -9,8 +10,8 @@ mod product;
 use std::ops::Range;
 
 use conv_core::algorithm::check_len;
-use conv_core::spectra::{Shared, SpectrumKey};
-use conv_core::{ConvKernel, Cost, Error, Operands, Pass, Result, Role, Scratch, Unsupported};
+use conv_core::spectra::SpectrumKey;
+use conv_core::{ConvKernel, Error, Operands, Pass, Result, Role, Scratch, Unsupported};
 use fft_core::{COMPLEX_POINT, LANES, PlaneFft, RealFft};
 
 use crate::raw::{Columns, for_each_column_block, for_each_part, for_each_rectangle};
@@ -50,21 +51,6 @@ impl FourierKernel {
             Error::Refused { algorithm, pass, problem, reason }
         };
         Ok(FourierKernel { plan, fft: fft.map_err(refused)? })
-    }
-}
-
-/// The spectra that a pass in one group can keep for the others, or take from them.
-pub(crate) fn shares(plan: &Plan) -> Vec<Shared> {
-    let [left, right, _] = plan.pass.roles();
-    let shared = |role| {
-        let transform = plan.transform_cost(role);
-        let saved = Cost { workspace: 0, ..transform };
-        Shared { key: plan.key(role), len: plan.spectra_len(role), saved }
-    };
-    match (&plan.fused, plan.pass) {
-        (None, _) => vec![shared(left), shared(right)],
-        (Some(_), Pass::BackwardWeights) => Vec::new(),
-        (Some(_), _) => vec![shared(right)],
     }
 }
 

@@ -86,7 +86,7 @@ impl LineFft {
             Kernel::Radices(columns, row) => match &columns[..] {
                 [] => in_place(simd, swap, *row, data, stride),
                 [first, rest @ ..] => {
-                    let (x, scratch) = halved(scratch, self.recipe.length());
+                    let (x, scratch) = line_of(scratch, self.recipe.length());
                     over_columns(simd, swap, first, (data, stride), x);
                     simd.vectorize(Rows {
                         swap,
@@ -118,7 +118,7 @@ impl LineFft {
             Kernel::Radices(columns, row) => match &columns[..] {
                 [] => rows(simd, swap, (*row, 1), src, (dst, 1)),
                 [first, rest @ ..] => {
-                    let (x, scratch) = halved(scratch, self.recipe.length());
+                    let (x, scratch) = line_of(scratch, self.recipe.length());
                     over_columns(simd, swap, first, (src, 1), x);
                     simd.vectorize(Rows { swap, levels: rest, radix: *row, src: x, dst, stride: 1, scratch });
                 }
@@ -142,7 +142,7 @@ fn all_columns(n: usize, radices: &[usize], round: fn(f64) -> f32) -> Vec<Column
 }
 
 /// A line of `n` points, and what is left of the scratch.
-fn halved(scratch: &mut [f32], n: usize) -> (&mut [Point], &mut [f32]) {
+fn line_of(scratch: &mut [f32], n: usize) -> (&mut [Point], &mut [f32]) {
     let (line, rest) = scratch.split_at_mut(n * COMPLEX_POINT);
     (line.as_chunks_mut().0, rest)
 }
@@ -186,7 +186,7 @@ impl WithSimd for Rows<'_> {
             return rows(simd, swap, (radix, src.len() / radix), src, (dst, stride));
         };
         let n = first.radix * first.row;
-        let (x, scratch) = halved(scratch, n);
+        let (x, scratch) = line_of(scratch, n);
         let stride_of_row = src.len() / n * stride;
         for (j, row) in src.chunks_exact(n).enumerate() {
             over_columns(simd, swap, first, (row, 1), x);

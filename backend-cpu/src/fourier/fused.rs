@@ -8,6 +8,8 @@
 //! Backward-weights: a task takes one group and a part of the images, some at a time, and adds to sums of its own; the
 //! sums of all parts are added and inverted in the end.
 
+mod task;
+
 use std::ops::Range;
 
 use conv_core::{Cost, Operands, Pass, Role};
@@ -15,11 +17,10 @@ use fft_core::COMPLEX_POINT;
 
 use super::lanes::Epilogue;
 use super::plan::{InLanes, Plan, divided};
-use super::points::Points;
-use super::product::{Factor, Product, Target, View};
-use super::{FourierKernel, Spectra, as_elements, found};
+use super::{FourierKernel, Spectra, found};
 use crate::Cpu;
-use crate::raw::{Block, for_each_block, for_each_part, with_columns};
+use crate::raw::{for_each_block, for_each_part};
+use task::{Made, Task, Worker};
 
 /// Maps beside those that are held: rows or columns of a register tile.
 const CHUNK: usize = 3;
@@ -39,7 +40,7 @@ pub(crate) struct Fused {
     /// Images at a time.
     images: usize,
     /// Backward-weights: parts of the batch that are summed apart.
-    pub(crate) parts: usize,
+    parts: usize,
 }
 
 /// Maps of one group of channels in an image: of the left factor, and of the product or, in backward-weights, the right
@@ -147,13 +148,6 @@ impl Fused {
     }
 }
 
-/// A worker's spectra and scratch.
-struct Worker<'a> {
-    held: &'a mut [f32],
-    chunk: &'a mut [f32],
-    fft: &'a mut [f32],
-}
-
 impl FourierKernel {
     /// Runs the pass.
     pub(super) fn run_fused(
@@ -183,7 +177,7 @@ impl FourierKernel {
         workspace: &mut [f32],
     ) {
         let plan = &self.plan;
-        let [left, _, product] = plan.pass.roles();
+        let product = plan.pass.roles()[2];
         if !(product == Role::Output || plan.tiling.reaches_all_inputs()) {
             operands.out.fill(0.0);
         }
@@ -199,11 +193,7 @@ impl FourierKernel {
             let (images, group) = (out.ranges()[0].clone(), out.ranges()[1].start / of_group);
             let task = Task { kernel: self, images, group };
             let worker = Worker::new(scratch, lens);
-            if task.holds_left() {
-                task.left_held(left, operands.lhs, weights, (product, &mut out, epilogue), worker);
-            } else {
-                task.product_held(left, operands.lhs, weights, (product, &mut out, epilogue), worker);
-            }
+            task.made([operands.lhs, weights], Made { block: &mut out, epilogue }, worker);
         });
     }
 
@@ -226,7 +216,7 @@ impl FourierKernel {
                 let add = images.start > 0;
                 let images = first + images.start..first + images.end;
                 let task = Task { kernel: self, images, group: index % groups };
-                task.added([operands.rhs, operands.lhs], (sums, add), Worker::new(scratch, lens));
+                task.added([operands.lhs, operands.rhs], (sums, add), Worker::new(scratch, lens));
             }
         });
         let (sum, others) = sums.split_at_mut(len);
@@ -243,179 +233,4 @@ impl FourierKernel {
         }
         self.invert(Role::Weight, 0..1, sum, operands.out, Epilogue::default(), workspace);
     }
-}
-
-impl<'a> Worker<'a> {
-    fn new(scratch: &'a mut [f32], [held, chunk, fft]: [usize; 3]) -> Self {
-        let (held, rest) = scratch.split_at_mut(held);
-        let (chunk, rest) = rest.split_at_mut(chunk);
-        Worker { held, chunk, fft: &mut rest[..fft] }
-    }
-}
-
-/// Some images and a group of channels.
-struct Task<'a> {
-    kernel: &'a FourierKernel,
-    images: Range<usize>,
-    group: usize,
-}
-
-/// The map of an image that one group's maps begin with, and how many of them.
-#[derive(Clone, Copy)]
-struct Chosen {
-    first: usize,
-    count: usize,
-}
-
-impl Task<'_> {
-    fn plan(&self) -> &Plan {
-        &self.kernel.plan
-    }
-
-    fn holds_left(&self) -> bool {
-        let maps = GroupMaps::new(self.plan());
-        maps.left <= maps.right
-    }
-
-    /// Maps of the images from `from` on, up to `CHUNK` of `all`.
-    fn chunks(all: usize) -> impl Iterator<Item = Chosen> {
-        divided(all, CHUNK).into_iter().map(|range| Chosen { first: range.start, count: range.len() })
-    }
-
-    /// Spectra of some maps of the group, image after image.
-    fn transform(&self, role: Role, tensor: &[f32], chosen: Chosen, spectra: &mut [f32], fft: &mut [f32]) {
-        let plan = self.plan();
-        let points = Points { plan, fft: self.kernel.plane() };
-        let of_group = plan.maps(role, 0..1).count() / plan.problem.groups();
-        let mut spectra = spectra.chunks_exact_mut(plan.blocks() * COMPLEX_POINT);
-        for image in self.images.clone() {
-            let maps = plan.maps(role, image..image + 1);
-            let first = self.group * of_group + chosen.first;
-            for (number, spectrum) in (first..first + chosen.count).zip(&mut spectra) {
-                points.forward(role, maps.map(number), tensor, spectrum, fft);
-            }
-        }
-    }
-
-    /// Planes of some maps of the group, from spectra image after image.
-    fn invert(
-        &self,
-        (role, out, epilogue): &mut (Role, &mut Block<'_>, Epilogue<'_>),
-        chosen: Chosen,
-        spectra: &[f32],
-        fft: &mut [f32],
-    ) {
-        let plan = self.plan();
-        let points = Points { plan, fft: self.kernel.plane() };
-        let of_group = plan.maps(*role, 0..1).count() / plan.problem.groups();
-        let mut spectra = spectra.chunks_exact(plan.blocks() * COMPLEX_POINT);
-        for image in self.images.clone() {
-            let maps = plan.maps(*role, image..image + 1);
-            let first = self.group * of_group + chosen.first;
-            for (number, spectrum) in (first..first + chosen.count).zip(&mut spectra) {
-                let map = maps.map(number);
-                let plane = out.plane(image, map.plane % maps.planes_per_unit);
-                points.inverse(*role, map, spectrum, (map.plane, plane), *epilogue, fft);
-            }
-        }
-    }
-
-    /// `out (rows × columns) = left (rows × terms) · right (terms × columns)` at every frequency.
-    fn multiply(
-        &self,
-        [rows, columns, terms]: [usize; 3],
-        [(left, left_view), (right, right_view)]: [(&[f32], View); 2],
-        (out, view): (&mut [f32], View),
-        add: bool,
-    ) {
-        let (pass, blocks) = (self.plan().pass, self.plan().blocks());
-        let factor = |spectra, view| Factor { elements: as_elements(spectra), view, steps: [blocks, 1] };
-        let (left, right) = (factor(left, left_view), factor(right, right_view));
-        with_columns(out, blocks * COMPLEX_POINT, |out| {
-            let out = Target { columns: out, view, rows_are_maps: true };
-            Product { pass, sizes: [rows, columns, terms], blocks: 0..blocks, left, right, out, add }.run();
-        });
-    }
-
-    /// The weights' maps as terms and columns, from these of the group on.
-    fn weights(&self, term: usize, column: usize) -> View {
-        let maps = GroupMaps::new(self.plan());
-        let (rows_apart, columns_apart) = match self.plan().pass {
-            Pass::Forward => (1, maps.left),
-            _ => (maps.right, 1),
-        };
-        let group = self.group * maps.left * maps.right;
-        View { first: group + term * rows_apart + column * columns_apart, rows_apart, columns_apart }
-    }
-
-    /// The factor's spectra held, the product a few maps at a time.
-    fn left_held(
-        &self,
-        left: Role,
-        tensor: &[f32],
-        weights: &[f32],
-        mut out: (Role, &mut Block<'_>, Epilogue<'_>),
-        Worker { held, chunk, fft }: Worker<'_>,
-    ) {
-        let (rows, maps) = (self.images.len(), GroupMaps::new(self.plan()));
-        self.transform(left, tensor, Chosen { first: 0, count: maps.left }, held, fft);
-        for columns in Self::chunks(maps.right) {
-            let sizes = [rows, columns.count, maps.left];
-            let factors = [(&*held, down(maps.left)), (weights, self.weights(0, columns.first))];
-            self.multiply(sizes, factors, (chunk, down(columns.count)), false);
-            self.invert(&mut out, columns, chunk, fft);
-        }
-    }
-
-    /// The product held, the factor's terms a few at a time.
-    fn product_held(
-        &self,
-        left: Role,
-        tensor: &[f32],
-        weights: &[f32],
-        mut out: (Role, &mut Block<'_>, Epilogue<'_>),
-        Worker { held, chunk, fft }: Worker<'_>,
-    ) {
-        let (rows, maps) = (self.images.len(), GroupMaps::new(self.plan()));
-        for terms in Self::chunks(maps.left) {
-            self.transform(left, tensor, terms, chunk, fft);
-            let sizes = [rows, maps.right, terms.count];
-            let factors = [(&*chunk, down(terms.count)), (weights, self.weights(terms.first, 0))];
-            self.multiply(sizes, factors, (held, down(maps.right)), terms.first > 0);
-        }
-        self.invert(&mut out, Chosen { first: 0, count: maps.right }, held, fft);
-    }
-
-    /// Backward-weights: the products of the images, added to the group's sums.
-    fn added(
-        &self,
-        [outputs, inputs]: [&[f32]; 2],
-        (sums, add): (&mut [f32], bool),
-        Worker { held, chunk, fft }: Worker<'_>,
-    ) {
-        let (images, maps) = (self.images.len(), GroupMaps::new(self.plan()));
-        let all = |count| Chosen { first: 0, count };
-        let part = |first| View { first, ..down(maps.right) };
-        if self.holds_left() {
-            self.transform(Role::Output, outputs, all(maps.left), held, fft);
-            for columns in Self::chunks(maps.right) {
-                self.transform(Role::Input, inputs, columns, chunk, fft);
-                let factors = [(&*held, down(maps.left).transposed()), (&*chunk, down(columns.count))];
-                self.multiply([maps.left, columns.count, images], factors, (sums, part(columns.first)), add);
-            }
-        } else {
-            self.transform(Role::Input, inputs, all(maps.right), held, fft);
-            for rows in Self::chunks(maps.left) {
-                self.transform(Role::Output, outputs, rows, chunk, fft);
-                let factors = [(&*chunk, down(rows.count).transposed()), (&*held, down(maps.right))];
-                let sums = (&mut *sums, part(rows.first * maps.right));
-                self.multiply([rows.count, maps.right, images], factors, sums, add);
-            }
-        }
-    }
-}
-
-/// A matrix of maps without gaps, this many a row.
-fn down(columns: usize) -> View {
-    View { first: 0, rows_apart: columns, columns_apart: 1 }
 }
