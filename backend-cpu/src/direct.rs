@@ -19,7 +19,6 @@ use conv_core::{
 
 use crate::Cpu;
 use crate::merge::merged;
-pub(crate) use count::blocks;
 use maps::Maps;
 use weights::Weights;
 

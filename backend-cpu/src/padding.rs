@@ -7,5 +7,5 @@ mod copy;
 mod layout;
 
 pub(crate) use axis::{Class, Tap, classes};
-pub(crate) use copy::pad;
+pub(crate) use copy::{COPIED, clear, copy, pad};
 pub(crate) use layout::{Layout, TAIL};

@@ -45,7 +45,7 @@ pub(super) fn vectors(machine: &Machine, table: &[usize], rows: usize) -> usize 
 }
 
 /// The sizes of nearly equal blocks of at most `most`, and how many have them.
-pub(crate) fn blocks(len: usize, most: usize) -> [(usize, f64); 2] {
+pub(super) fn blocks(len: usize, most: usize) -> [(usize, f64); 2] {
     let count = len.div_ceil(most);
     let larger = len % count;
     [(len / count + 1, larger as f64), (len / count, (count - larger) as f64)]

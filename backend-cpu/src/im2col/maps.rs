@@ -6,10 +6,10 @@ use conv_core::{ConvProblem, Cost, Machine, Pass, Role, Unsupported};
 
 use super::cut::Cut;
 use super::pack::{Group, Piece};
-use super::unfold::{COPIED, Source, Unfold, for_each_row};
+use super::unfold::{Source, Unfold, for_each_row};
 use super::{MOST_VALUES, tensor_bytes, too_large};
 use crate::epilogue;
-use crate::padding::{Class, Layout, Tap, classes};
+use crate::padding::{COPIED, Class, Layout, Tap, classes};
 use crate::product::{Kind, LANES, PANEL, Product, Scalars};
 use crate::raw::{Block, for_each_block, for_each_part};
 

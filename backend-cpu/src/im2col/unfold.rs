@@ -4,10 +4,7 @@ use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 
-use crate::padding::{Layout, TAIL, pad};
-
-/// Values that are copied at once; copies may run over by fewer.
-pub(super) const COPIED: usize = 16;
+use crate::padding::{COPIED, Layout, TAIL, copy, pad};
 
 /// The sources that targets of some images meet at `offsets`, in all of some neighbouring channels.
 pub(super) struct Unfold<'a> {
@@ -100,15 +97,6 @@ impl WithSimd for Copies<'_> {
                 }
             }
         }
-    }
-}
-
-/// Copies `len` values in pieces of [`COPIED`].
-#[inline(always)]
-fn copy(to: &mut [f32], from: &[f32], len: usize) {
-    let (to, from) = (to.as_chunks_mut::<COPIED>().0, from.as_chunks::<COPIED>().0);
-    for (to, from) in to.iter_mut().zip(from).take(len.div_ceil(COPIED)) {
-        *to = *from;
     }
 }
 

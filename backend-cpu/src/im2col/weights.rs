@@ -7,9 +7,9 @@ use conv_core::{ConvProblem, Cost, Machine, Pass, Role, Unsupported};
 use fft_core::{deinterleave, interleave, transpose16};
 
 use super::cut::Cut;
-use super::unfold::{COPIED, Source, Unfold, for_each_row};
+use super::unfold::{Source, Unfold, for_each_row};
 use super::{MOST_VALUES, tensor_bytes, too_large};
-use crate::padding::{Class, Layout, Tap, classes};
+use crate::padding::{COPIED, Class, Layout, Tap, classes};
 use crate::product::{Kind, LANES, PANEL, Product, Scalars};
 use crate::raw::for_each_part;
 

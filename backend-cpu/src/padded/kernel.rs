@@ -1,53 +1,49 @@
 //! The register tiles: vectors of targets of one row in the lanes.
 
+use std::ops::Range;
+
 use pulp::{Arch, Simd, WithSimd};
 
-use super::made::{Chunk, Made};
+use super::made::{Made, WIDTH};
 use crate::counted;
 
-/// Made channels of the widest tile of [`Products`], and output channels of that of [`Sums`].
+/// Made channels of the tallest tile of [`Products`], and output channels of that of [`Sums`]: gradients of fewer are
+/// read from the second-level cache as fast as they are multiplied.
 pub(super) const MOST_ROWS: usize = 6;
+pub(super) const MOST_SUMMED_ROWS: usize = 4;
 
-/// Vectors of a tile of 1 to [`MOST_ROWS`] channels: at least 8 sums, so that fused multiply-adds never wait for each
-/// other, and room for the factors, where there are 32 registers and where there are 16.
-const VECTORS: [[usize; MOST_ROWS]; 2] = [[8, 6, 4, 4, 4, 4], [8, 4, 3, 2, 2, 2]];
-
-/// Vectors times channels of all tiles of `channels` channels and `count` vectors, or terms, with so many lanes: 16
-/// lanes come with 32 registers.
-pub(super) fn slots(lanes: usize, channels: usize, count: usize) -> f64 {
-    let table = VECTORS[usize::from(lanes < 16)];
-    let sizes = crate::direct::blocks(channels, MOST_ROWS).into_iter().filter(|(_, blocks)| *blocks > 0.0);
-    let filled = |wide: usize| count.div_ceil(wide) as f64 * wide as f64;
-    sizes.map(|(rows, blocks)| blocks * rows as f64 * filled(table[rows - 1])).sum()
+/// Vectors, or terms, of the widest tile of so many rows: 8 sums and more, so that fused multiply-adds never wait for
+/// each other, and room for the factors, where there are 32 registers and where there are 16.
+const fn widest(registers: usize, rows: usize) -> usize {
+    match (registers >= 32, rows) {
+        (true, 1 | 2) | (false, 1) => 8,
+        (true, 3 | 4) => 6,
+        (true, _) | (false, 2) => 4,
+        (false, 3) => 3,
+        (false, _) => 2,
+    }
 }
 
-/// `channels` in nearly equal blocks of at most [`MOST_ROWS`]; returns the blocks' number.
-pub(super) fn blocks(channels: usize) -> usize {
-    channels.div_ceil(MOST_ROWS)
+/// `len` in as few, nearly equal blocks of at most `most` as possible.
+pub(super) fn blocks(len: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
+    let count = len.div_ceil(most);
+    (0..count).map(move |block| block * len / count..(block + 1) * len / count)
 }
 
-/// Block number `block` of `channels`: its first channel and its channels.
-pub(super) fn block(channels: usize, block: usize) -> std::ops::Range<usize> {
-    let count = blocks(channels);
-    block * channels / count..(block + 1) * channels / count
-}
-
-/// Calls `$self.$method::<S, R, V>` for the number of rows.
-macro_rules! of_rows {
-    ($self:expr, $method:ident, $simd:expr, $rows:expr) => {
-        match (S::REGISTER_COUNT >= 32, $rows) {
-            (true, 1) => $self.$method::<S, 1, 8>($simd),
-            (true, 2) => $self.$method::<S, 2, 6>($simd),
-            (true, 3) => $self.$method::<S, 3, 4>($simd),
-            (true, 4) => $self.$method::<S, 4, 4>($simd),
-            (true, 5) => $self.$method::<S, 5, 4>($simd),
-            (true, _) => $self.$method::<S, 6, 4>($simd),
-            (false, 1) => $self.$method::<S, 1, 8>($simd),
-            (false, 2) => $self.$method::<S, 2, 4>($simd),
-            (false, 3) => $self.$method::<S, 3, 3>($simd),
-            (false, 4) => $self.$method::<S, 4, 2>($simd),
-            (false, 5) => $self.$method::<S, 5, 2>($simd),
-            (false, _) => $self.$method::<S, 6, 2>($simd),
+/// Calls `$self.$method::<S, $rows, W>` for tiles of `W` vectors or terms that share `$len` evenly.
+macro_rules! in_tiles {
+    ($self:ident, $method:ident, $simd:expr, $rows:ident, $len:expr) => {
+        for range in blocks($len, widest(S::REGISTER_COUNT, $rows)) {
+            match range.len() {
+                1 => $self.$method::<S, $rows, 1>($simd, range.start),
+                2 => $self.$method::<S, $rows, 2>($simd, range.start),
+                3 => $self.$method::<S, $rows, 3>($simd, range.start),
+                4 => $self.$method::<S, $rows, 4>($simd, range.start),
+                5 => $self.$method::<S, $rows, 5>($simd, range.start),
+                6 => $self.$method::<S, $rows, 6>($simd, range.start),
+                7 => $self.$method::<S, $rows, 7>($simd, range.start),
+                _ => $self.$method::<S, $rows, 8>($simd, range.start),
+            }
         }
     };
 }
@@ -55,7 +51,8 @@ macro_rules! of_rows {
 /// Makes a block of channels from padded maps: `made[r][t] = Σ weight[term][r] source[t + term]`, where the terms are
 /// summed channels and taps, the last axis fastest.
 pub(super) struct Products<'a> {
-    pub(super) layout: &'a Made,
+    /// What the first of every [`WIDTH`] targets meets at offset 0.
+    pub(super) sources: &'a [usize],
     /// How far from a target on is what each tap meets.
     pub(super) offsets: &'a [usize],
     /// Summed channels, and values of the padded map of one.
@@ -66,6 +63,9 @@ pub(super) struct Products<'a> {
     /// `[term][row]`.
     pub(super) weights: &'a [f32],
     pub(super) source: &'a [f32],
+    /// What is added to every value of a row, and whether those below zero become zero then.
+    pub(super) bias: Option<&'a [f32]>,
+    pub(super) relu: bool,
     /// `[row][made map]`.
     pub(super) made: &'a mut [f32],
 }
@@ -82,37 +82,45 @@ impl WithSimd for Products<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        of_rows!(self, tiles, simd, self.rows);
+        match self.rows {
+            1 => self.rows::<S, 1>(simd),
+            2 => self.rows::<S, 2>(simd),
+            3 => self.rows::<S, 3>(simd),
+            4 => self.rows::<S, 4>(simd),
+            5 => self.rows::<S, 5>(simd),
+            _ => self.rows::<S, MOST_ROWS>(simd),
+        }
     }
 }
 
 impl Products<'_> {
     #[inline(always)]
-    fn tiles<S: Simd, const R: usize, const V: usize>(&mut self, simd: S) {
-        let mut chunks = self.layout.chunks(S::F32_LANES);
+    fn rows<S: Simd, const R: usize>(&mut self, simd: S) {
+        in_tiles!(self, tile, simd, R, self.sources.len() * WIDTH / S::F32_LANES);
+    }
+
+    /// The tile of `V` vectors from number `first` on.
+    #[inline(always)]
+    fn tile<S: Simd, const R: usize, const V: usize>(&mut self, simd: S, first: usize) {
         let most = self.offsets.iter().max().copied().unwrap_or(0);
         let reach = (self.channels - 1) * self.map + most + S::F32_LANES;
-        while !chunks.is_empty() {
-            let mut tile = [Chunk::default(); V];
-            for chunk in &mut tile {
-                *chunk = chunks.next();
-            }
-            let mut source = [&[][..]; V];
-            for (source, chunk) in source.iter_mut().zip(tile) {
-                *source = &self.source[chunk.source..][..reach];
-            }
-            let sums = self.tile::<S, R, V>(simd, source, reach);
-            for (row, sums) in sums.iter().enumerate() {
-                for (sum, chunk) in sums.iter().zip(tile) {
-                    let at = row * self.layout.len + chunk.made;
-                    S::as_mut_simd_f32s(&mut self.made[at..at + S::F32_LANES]).0[0] = *sum;
-                }
+        let mut source = [&[][..]; V];
+        for (target, source) in (first * S::F32_LANES..).step_by(S::F32_LANES).zip(&mut source) {
+            *source = &self.source[self.sources[target / WIDTH] + target % WIDTH..][..reach];
+        }
+        let sums = self.sums::<S, R, V>(simd, source, reach);
+        for (row, sums) in sums.iter().enumerate() {
+            let bias = simd.splat_f32s(self.bias.map_or(0.0, |bias| bias[row]));
+            let made = &mut self.made[row * self.sources.len() * WIDTH + first * S::F32_LANES..];
+            for (sum, made) in sums.iter().zip(made.chunks_exact_mut(S::F32_LANES)) {
+                let sum = simd.add_f32s(*sum, bias);
+                S::as_mut_simd_f32s(made).0[0] = if self.relu { relu(simd, sum) } else { sum };
             }
         }
     }
 
     #[inline(always)]
-    fn tile<S: Simd, const R: usize, const V: usize>(
+    fn sums<S: Simd, const R: usize, const V: usize>(
         &self,
         simd: S,
         source: [&[f32]; V],
@@ -138,6 +146,13 @@ impl Products<'_> {
         }
         sums
     }
+}
+
+/// Zero where `x` is below zero; a NaN stays.
+#[inline(always)]
+fn relu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    let zero = simd.splat_f32s(0.0);
+    simd.select_f32s(simd.less_than_f32s(x, zero), zero, x)
 }
 
 /// Adds to weights of a block of output channels: `sums[r][term] += Σ gradient[r][t] source[t + term]` over images.
@@ -183,30 +198,38 @@ impl WithSimd for Sums<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        of_rows!(self, tiles, simd, self.rows);
+        match self.rows {
+            1 => self.rows::<S, 1>(simd),
+            2 => self.rows::<S, 2>(simd),
+            3 => self.rows::<S, 3>(simd),
+            _ => self.rows::<S, MOST_SUMMED_ROWS>(simd),
+        }
     }
 }
 
 impl Sums<'_> {
     #[inline(always)]
-    fn tiles<S: Simd, const R: usize, const J: usize>(&mut self, simd: S) {
-        let terms = self.terms();
-        for first in (0..terms).step_by(J) {
-            let mut at = [0; J];
-            for (j, at) in at.iter_mut().enumerate() {
-                *at = self.place((first + j).min(terms - 1));
-            }
-            let sums = self.tile::<S, R, J>(simd, at);
-            for (row, sums) in sums.iter().enumerate() {
-                for (sum, term) in sums.iter().zip(first..terms) {
-                    self.sums[row * terms + term] += simd.reduce_sum_f32s(*sum);
-                }
+    fn rows<S: Simd, const R: usize>(&mut self, simd: S) {
+        in_tiles!(self, tile, simd, R, self.terms());
+    }
+
+    /// The tile of `J` terms from number `first` on.
+    #[inline(always)]
+    fn tile<S: Simd, const R: usize, const J: usize>(&mut self, simd: S, first: usize) {
+        let mut at = [0; J];
+        for (j, at) in at.iter_mut().enumerate() {
+            *at = self.place(first + j);
+        }
+        let (terms, sums) = (self.terms(), self.sums::<S, R, J>(simd, at));
+        for (row, sums) in sums.iter().enumerate() {
+            for (sum, to) in sums.iter().zip(&mut self.sums[row * terms + first..][..J]) {
+                *to += simd.reduce_sum_f32s(*sum);
             }
         }
     }
 
     #[inline(always)]
-    fn tile<S: Simd, const R: usize, const J: usize>(&self, simd: S, at: [usize; J]) -> [[S::f32s; J]; R] {
+    fn sums<S: Simd, const R: usize, const J: usize>(&self, simd: S, at: [usize; J]) -> [[S::f32s; J]; R] {
         let mut sums = [[simd.splat_f32s(0.0); J]; R];
         let made = self.layout.len;
         counted::multiplied(2 * S::F32_LANES * R * J * self.images * self.layout.vectors(S::F32_LANES));

@@ -1,9 +1,11 @@
 //! The made maps of one task: where their values are, and copies from and to tensors.
 
-use crate::padding::Layout;
+use pulp::{Arch, Simd, WithSimd};
+
+use crate::padding::{Layout, clear, copy};
 
 /// Values of the widest vector, to which rows of made maps are filled up.
-const WIDTH: usize = 16;
+pub(super) const WIDTH: usize = 16;
 
 /// The layout of a made map.
 ///
@@ -49,14 +51,15 @@ impl Made {
         self.len / lanes
     }
 
-    /// The vectors of so many lanes, in order.
-    #[inline(always)]
-    pub(super) fn chunks(&self, lanes: usize) -> Chunks {
-        Chunks { made: *self, lanes, at: [0; 3], left: self.vectors(lanes), last: Chunk::default() }
+    /// What the first of every [`WIDTH`] targets meets at offset 0 in the padded map.
+    pub(super) fn sources(&self) -> Vec<usize> {
+        let along = |row: Row| (row.source..row.source + row.len).step_by(WIDTH);
+        self.rows().flat_map(along).collect()
     }
 
-    /// Calls `visit` for every row of targets: its first value here, its first point in a tensor's map of this shape,
-    /// its targets.
+    /// Calls `visit` for every row of targets, in order: its first value here, its first point in a tensor's map of this
+    /// shape, its targets.
+    #[inline(always)]
     fn for_each_row(&self, [_, h, w]: [usize; 3], mut visit: impl FnMut(usize, usize, usize)) {
         let [a, b, c] = self.padded.classes;
         for (z, y) in (0..a.count).flat_map(|z| (0..b.count).map(move |y| (z, y))) {
@@ -68,40 +71,65 @@ impl Made {
     /// Copies the targets of a tensor's map, of this shape and from point `begin` on, to the made map `to`, zeros
     /// between.
     pub(super) fn spread(&self, shape: [usize; 3], begin: usize, from: &[f32], to: &mut [f32]) {
-        to.fill(0.0);
-        self.for_each_row(shape, |at, point, len| {
-            to[at..at + len].copy_from_slice(&from[point - begin..][..len]);
-        });
+        Arch::new().dispatch(Spread { made: self, shape, begin, from, to });
     }
 
-    /// Copies the made map `from` to the targets of a tensor's map, which begins with point `begin`, each row after
-    /// `finish`.
-    pub(super) fn gather(
-        &self,
-        shape: [usize; 3],
-        begin: usize,
-        from: &mut [f32],
-        to: &mut [f32],
-        finish: impl Fn(&mut [f32]),
-    ) {
-        let step = self.padded.classes[2].step;
-        self.for_each_row(shape, |at, point, len| {
-            let row = &mut from[at..at + len];
-            finish(row);
-            let to = &mut to[point - begin..];
-            match step {
-                1 => to[..len].copy_from_slice(row),
-                _ => to.iter_mut().step_by(step).zip(row).for_each(|(value, x)| *value = *x),
-            }
-        });
+    /// Copies the made map `from` to the targets of a tensor's map, which begins with point `begin`.
+    pub(super) fn gather(&self, shape: [usize; 3], begin: usize, from: &[f32], to: &mut [f32]) {
+        Arch::new().dispatch(Gather { made: self, shape, begin, from, to });
     }
 }
 
-/// A vector of targets: its first value in the made map, and what that meets at offset 0 in the padded map.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Chunk {
-    pub(super) made: usize,
-    pub(super) source: usize,
+struct Spread<'a> {
+    made: &'a Made,
+    shape: [usize; 3],
+    begin: usize,
+    from: &'a [f32],
+    to: &'a mut [f32],
+}
+
+impl WithSimd for Spread<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Spread { made, shape, begin, from, to } = self;
+        let mut cleared = 0;
+        made.for_each_row(shape, |at, point, len| {
+            clear(&mut to[cleared..], at - cleared);
+            copy(&mut to[at..], &from[point - begin..], len);
+            cleared = at + len;
+        });
+        to[cleared..].fill(0.0);
+    }
+}
+
+struct Gather<'a> {
+    made: &'a Made,
+    shape: [usize; 3],
+    begin: usize,
+    from: &'a [f32],
+    to: &'a mut [f32],
+}
+
+impl WithSimd for Gather<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Gather { made, shape, begin, from, to } = self;
+        let [a, b, c] = made.padded.classes;
+        // Where every row is written, those behind are after this one.
+        let all = a.step == 1 && b.step == 1;
+        made.for_each_row(shape, |at, point, len| {
+            let (from, to) = (&from[at..], &mut to[point - begin..]);
+            match c.step {
+                1 if all => copy(to, from, len),
+                1 => to[..len].copy_from_slice(&from[..len]),
+                step => to.iter_mut().step_by(step).zip(&from[..len]).for_each(|(to, from)| *to = *from),
+            }
+        });
+    }
 }
 
 /// A row of a made map: where it begins there, and what that meets at offset 0 in the padded map.
@@ -109,41 +137,4 @@ pub(super) struct Row {
     pub(super) made: usize,
     pub(super) source: usize,
     pub(super) len: usize,
-}
-
-/// The vectors of a task's targets; after the last one, that again.
-pub(super) struct Chunks {
-    made: Made,
-    lanes: usize,
-    /// Slice, row and first column of the next one.
-    at: [usize; 3],
-    left: usize,
-    last: Chunk,
-}
-
-impl Chunks {
-    #[inline(always)]
-    pub(super) fn is_empty(&self) -> bool {
-        self.left == 0
-    }
-
-    #[inline(always)]
-    pub(super) fn next(&mut self) -> Chunk {
-        let Made { padded, pitch, slice, flat, .. } = self.made;
-        if self.left == 0 {
-            return self.last;
-        }
-        self.left -= 1;
-        let [z, y, x] = self.at;
-        self.at[2] += self.lanes;
-        if flat {
-            self.last = Chunk { made: x, source: x };
-            return self.last;
-        }
-        self.last = Chunk { made: z * slice + y * pitch + x, source: padded.row_of([z, y]) + x };
-        if self.at[2] >= pitch {
-            self.at = if y + 1 < padded.classes[1].count { [z, y + 1, 0] } else { [z + 1, 0, 0] };
-        }
-        self.last
-    }
 }

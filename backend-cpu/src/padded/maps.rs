@@ -4,9 +4,8 @@ use std::ops::Range;
 
 use conv_core::{ConvProblem, Cost, Machine, Pass, Role, Unsupported};
 
-use super::kernel::{self, Products};
+use super::kernel::{self, MOST_ROWS, Products};
 use super::made::Made;
-use crate::epilogue;
 use crate::padding::{Class, Layout, TAIL, Tap, classes, pad};
 use crate::raw::{Columns, for_each_part, for_each_rectangle};
 
@@ -119,7 +118,7 @@ impl Maps {
             if padded > MOST_VALUES {
                 return None;
             }
-            made = made.max(Made::new(&Layout::new(classes)).len * kernel::MOST_ROWS.min(self.channels()[0]));
+            made = made.max(Made::new(&Layout::new(classes)).len * MOST_ROWS.min(self.channels()[0]));
         }
         Some([padded, made])
     }
@@ -157,8 +156,7 @@ impl Maps {
                 }
                 let terms = summed as f64 * (a.1.len() * b.1.len() * c.1.len()) as f64;
                 let vectors = Made::new(&layout).vectors(self.lanes);
-                let slots = kernel::slots(self.lanes, made, vectors);
-                flops += times * 2.0 * self.lanes as f64 * slots * terms;
+                flops += times * 2.0 * (self.lanes * vectors * made) as f64 * terms;
                 let classes = layout.classes;
                 let rows = classes[0].count * classes[1].count;
                 let strided = classes.iter().any(|class| class.stride > 1);
@@ -218,7 +216,7 @@ impl Maps {
             let taps = axes.map(|axis| &axis.1[..]);
             if padded.classes.iter().all(|class| class.count > 0) {
                 let (made, offsets) = (Made::new(&padded), padded.offsets(taps));
-                parts.push(Part { padded, made, offsets, before });
+                parts.push(Part { padded, sources: made.sources(), made, offsets, before });
             }
             before += taps.iter().map(|taps| taps.len()).product::<usize>();
         }
@@ -228,13 +226,13 @@ impl Maps {
     /// Packs the weights as `[group][block of made channels][class][term][made channel]`.
     fn pack(&self, weight: &[f32], packed: &mut [f32]) {
         let ([made, summed], points) = (self.channels(), self.problem.points(Role::Weight));
-        let blocks = kernel::blocks(made);
-        let of = |index: usize| (index / blocks, kernel::block(made, index % blocks));
+        let blocks: Vec<_> = kernel::blocks(made, MOST_ROWS).collect();
+        let of = |index: usize| (index / blocks.len(), &blocks[index % blocks.len()]);
         let range = |index: usize| {
             let (group, block) = of(index);
             (group * made + block.start) * summed * points..(group * made + block.end) * summed * points
         };
-        for_each_part(packed, self.problem.groups() * blocks, range, (&mut [], 0), |index, packed, _| {
+        for_each_part(packed, self.problem.groups() * blocks.len(), range, (&mut [], 0), |index, packed, _| {
             let (group, block) = of(index);
             let from = &weight[group * made * summed * points..][..made * summed * points];
             let mut places = packed.iter_mut();
@@ -268,6 +266,8 @@ fn target_shape(problem: &ConvProblem, pass: Pass) -> [usize; 3] {
 struct Part {
     padded: Layout,
     made: Made,
+    /// What the first of every vector of targets meets at offset 0.
+    sources: Vec<usize>,
     /// How far from a target on is what each tap meets.
     offsets: Vec<usize>,
     /// Taps of the classes before.
@@ -287,22 +287,25 @@ struct Task<'a> {
 
 impl Task<'_> {
     fn run(&self, parts: &[Part], out: &mut Columns<'_>, scratch: &mut [f32]) {
-        let [made, summed] = self.maps.channels();
+        let [channels, summed] = self.maps.channels();
         let points = self.maps.problem.points(Role::Weight);
+        let (bias, relu) = self.epilogue;
         let (source, made_maps) = scratch.split_at_mut(self.maps.scratch[0]);
-        for Part { padded, made: layout, offsets, before } in parts {
+        for Part { padded, made: layout, sources, offsets, before } in parts {
             self.pad(padded, source);
-            for block in (0..kernel::blocks(made)).map(|number| kernel::block(made, number)) {
-                let first = (self.group * made + block.start) * points + before * block.len();
+            for block in kernel::blocks(channels, MOST_ROWS) {
+                let first = (self.group * channels + block.start) * points + before * block.len();
                 let made = &mut made_maps[..block.len() * layout.len];
                 Products {
-                    layout,
+                    sources,
                     offsets,
                     channels: summed,
                     map: padded.map,
                     rows: block.len(),
                     weights: &self.packed[first * summed..][..summed * offsets.len() * block.len()],
                     source,
+                    bias: bias.map(|bias| &bias[self.group * channels + block.start..][..block.len()]),
+                    relu,
                     made,
                 }
                 .run();
@@ -328,13 +331,10 @@ impl Task<'_> {
     }
 
     /// Writes a block of made maps to the rows of `out`.
-    fn store(&self, layout: &Made, block: Range<usize>, made: &mut [f32], out: &mut Columns<'_>) {
-        let (bias, relu) = self.epilogue;
+    fn store(&self, layout: &Made, block: Range<usize>, made: &[f32], out: &mut Columns<'_>) {
         let shape = target_shape(&self.maps.problem, self.maps.pass);
-        for (channel, map) in block.zip(made.chunks_exact_mut(layout.len)) {
-            let bias = bias.map(|bias| bias[self.group * self.maps.channels()[0] + channel]);
-            let finish = |row: &mut [f32]| epilogue::apply(row, bias, relu);
-            layout.gather(shape, self.begin, map, out.row(channel), finish);
+        for (channel, map) in block.zip(made.chunks_exact(layout.len)) {
+            layout.gather(shape, self.begin, map, out.row(channel));
         }
     }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use conv_core::{ConvProblem, Cost, Machine, Pass, Role, Unsupported};
 
-use super::kernel::{self, Sums};
+use super::kernel::{self, MOST_SUMMED_ROWS, Sums};
 use super::made::Made;
 use super::maps::{MOST_VALUES, MOST_WEIGHTS, TASK_MOVES, copied, cut_axis, longest_band};
 use crate::padding::{Class, Layout, TAIL, Tap, classes, pad};
@@ -31,7 +31,6 @@ pub(super) struct Weights {
     /// Values of a task's padded maps, and of its gradients.
     scratch: [usize; 2],
     threads: usize,
-    lanes: usize,
 }
 
 impl Weights {
@@ -48,7 +47,7 @@ impl Weights {
         let threads = machine.threads.max(1);
         let (batch, groups, group_out) = (problem.batch(), problem.groups(), problem.group_out());
         let parts = (threads * TASKS_PER_THREAD).div_ceil(groups).min(batch);
-        let divisions = (threads * TASKS_PER_THREAD).div_ceil(groups * parts).min(kernel::blocks(group_out));
+        let divisions = (threads * TASKS_PER_THREAD).div_ceil(groups * parts).min(group_out.div_ceil(MOST_SUMMED_ROWS));
         let cached = machine.caches[1] / 2 / size_of::<f32>();
         let mut weights = Weights {
             problem: *problem,
@@ -60,7 +59,6 @@ impl Weights {
             divisions,
             scratch: [0; 2],
             threads,
-            lanes: machine.lanes.max(1),
         };
         let (band, scratch) = longest_band(shape[cut], cached, |band| weights.values(band), |_| false)?;
         (weights.band, weights.scratch) = (band, scratch);
@@ -124,8 +122,6 @@ impl Weights {
     pub(super) fn cost(&self) -> Cost {
         let terms = self.problem.group_in() * self.problem.points(Role::Weight);
         let (mut flops, mut moves) = (0.0, 0.0);
-        let divisions = (0..self.divisions).map(|number| self.division(number).len());
-        let slots: f64 = divisions.map(|channels| kernel::slots(self.lanes, channels, terms)).sum();
         let outputs = self.problem.output_shape()[self.cut];
         let whole = (outputs / self.band) as f64;
         for (band, times) in [(0..self.band, whole), (outputs - outputs % self.band..outputs, 1.0)] {
@@ -134,7 +130,7 @@ impl Weights {
             }
             let layout = self.of_band(&band);
             let made = Made::new(&layout).len as f64;
-            flops += times * 2.0 * made * slots;
+            flops += times * 2.0 * made * (terms * self.problem.group_out()) as f64;
             let strided = layout.classes.iter().any(|class| class.stride > 1);
             let padded = copied(layout.spans[0] * layout.spans[1], layout.map, strided);
             let rows = layout.classes[0].count * layout.classes[1].count;
@@ -260,8 +256,7 @@ impl Task<'_> {
             }
         }
         let terms = group_in * problem.points(Role::Weight);
-        for number in 0..kernel::blocks(self.channels.len()) {
-            let block = kernel::block(self.channels.len(), number);
+        for block in kernel::blocks(self.channels.len(), MOST_SUMMED_ROWS) {
             let rows = block.len();
             let gradient = (&made[block.start * of_made.len..], made_image);
             let sums = &mut sums[block.start * terms..block.end * terms];

@@ -1,5 +1,7 @@
 //! Copies from tensors to padded maps.
 
+use std::ops::Range;
+
 use pulp::{Arch, Simd, WithSimd};
 
 use super::layout::Layout;
@@ -23,38 +25,52 @@ impl WithSimd for Pad<'_> {
     fn with_simd<S: Simd>(self, _: S) {
         let Pad { layout, shape: [depth, h, w], from, to } = self;
         let lows = layout.classes.map(|class| class.low());
-        for (number, row) in to.chunks_exact_mut(layout.row).enumerate() {
-            let (z, y) = (number / layout.spans[1], number % layout.spans[1]);
-            match (inside(lows[0], z, depth), inside(lows[1], y, h)) {
-                (Some(z), Some(y)) => pad_row(layout, lows[2], &from[(z * h + y) * w..][..w], row),
-                _ => row.fill(0.0),
+        let [slices, rows] = [inside(lows[0], layout.spans[0], depth), inside(lows[1], layout.spans[1], h)];
+        let whole = layout.classes[2].stride == 1 && lows[2] == 0 && layout.row == w;
+        for (z, to) in to.chunks_exact_mut(layout.spans[1] * layout.row).enumerate() {
+            if !slices.contains(&z) || rows.is_empty() {
+                clear(to, to.len());
+                continue;
             }
+            let first = ((lows[0] + z as isize) as usize * h + (lows[1] + rows.start as isize) as usize) * w;
+            let from = &from[first..];
+            clear(to, rows.start * layout.row);
+            if whole {
+                copy(&mut to[rows.start * layout.row..], from, rows.len() * w);
+            } else {
+                for (number, y) in rows.clone().enumerate() {
+                    pad_row(layout, lows[2], (&from[number * w..], w), &mut to[y * layout.row..]);
+                }
+            }
+            let end = rows.end * layout.row;
+            clear(&mut to[end..], layout.spans[1] * layout.row - end);
         }
     }
 }
 
-/// The element at a position, if there is one.
+/// The positions, of so many, that have elements of `len`, where the first is element `low`; `0..0` where none has.
 #[inline(always)]
-fn inside(low: isize, position: usize, len: usize) -> Option<usize> {
-    let element = low + position as isize;
-    (0..len as isize).contains(&element).then_some(element as usize)
+fn inside(low: isize, positions: usize, len: usize) -> Range<usize> {
+    let positions = positions as isize;
+    let (begin, end) = ((-low).clamp(0, positions), (len as isize - low).clamp(0, positions));
+    if begin < end { begin as usize..end as usize } else { 0..0 }
 }
 
-/// Copies what a padded row reads of a source row.
+/// Copies what a padded row reads of a source row of `w` values; `from` and `to` hold what follows the rows, too.
 #[inline(always)]
-fn pad_row(layout: &Layout, low: isize, from: &[f32], to: &mut [f32]) {
-    let (begin, skipped) = ((-low).max(0) as usize, low.max(0) as usize);
-    let from = from.get(skipped..).unwrap_or_default();
-    let begin = begin.min(layout.spans[2]);
-    let len = from.len().min(layout.spans[2] - begin);
+fn pad_row(layout: &Layout, low: isize, (from, w): (&[f32], usize), to: &mut [f32]) {
+    let begin = low.min(0).unsigned_abs().min(layout.spans[2]);
+    let skipped = (low.max(0) as usize).min(w);
+    let from = &from[skipped..];
+    let len = (w - skipped).min(layout.spans[2] - begin);
     if layout.classes[2].stride == 1 {
-        to[..begin].fill(0.0);
-        to[begin..begin + len].copy_from_slice(&from[..len]);
-        to[begin + len..].fill(0.0);
+        clear(to, begin);
+        copy(&mut to[begin..], from, len);
+        clear(&mut to[begin + len..], layout.row - begin - len);
         return;
     }
-    to.fill(0.0);
-    let from = &from[..len];
+    clear(to, layout.row);
+    let (from, to) = (&from[..len], &mut to[..layout.row]);
     match layout.classes[2].stride {
         2 => deal::<2>(begin, from, to),
         3 => deal::<3>(begin, from, to),
@@ -96,5 +112,32 @@ fn deal<const N: usize>(begin: usize, from: &[f32], to: &mut [f32]) {
         for (lane, values) in lanes.iter().zip(to.chunks_exact_mut(residue)) {
             values[first / N + block..][..DEALT].copy_from_slice(lane);
         }
+    }
+}
+
+/// Values of a vector: what is copied at once.
+pub(crate) const COPIED: usize = 16;
+
+/// Copies `len` values, by whole vectors where both sides are long enough: up to a vector of what follows them in `to`
+/// changes, too.
+#[inline(always)]
+pub(crate) fn copy(to: &mut [f32], from: &[f32], len: usize) {
+    let whole = len.next_multiple_of(COPIED);
+    match (to.get_mut(..whole), from.get(..whole)) {
+        (Some(to), Some(from)) => {
+            for (to, from) in to.as_chunks_mut::<COPIED>().0.iter_mut().zip(from.as_chunks::<COPIED>().0) {
+                *to = *from;
+            }
+        }
+        _ => to[..len].copy_from_slice(&from[..len]),
+    }
+}
+
+/// Makes `len` values zero; what follows them changes as in [`copy`].
+#[inline(always)]
+pub(crate) fn clear(to: &mut [f32], len: usize) {
+    match to.get_mut(..len.next_multiple_of(COPIED)) {
+        Some(to) => to.as_chunks_mut::<COPIED>().0.iter_mut().for_each(|to| *to = [0.0; COPIED]),
+        None => to[..len].fill(0.0),
     }
 }
