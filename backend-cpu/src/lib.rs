@@ -13,6 +13,7 @@ mod buffer;
 #[cfg(feature = "candle")]
 pub mod candle;
 mod counted;
+mod depthwise;
 mod direct;
 mod epilogue;
 mod fft;
@@ -28,6 +29,8 @@ mod padding;
 mod parallel;
 mod product;
 mod raw;
+mod split;
+mod strip;
 mod tiles;
 mod winograd;
 
@@ -41,6 +44,7 @@ use conv_core::{Backend, ConvAlgorithm, ConvProblem, Engine, Error, Machine, Pas
 static ALGORITHMS: &[&dyn ConvAlgorithm<Cpu>] = &[
     &direct::Direct,
     &padded::Padded,
+    &depthwise::Depthwise,
     &im2col::Im2col,
     &fft::FFT,
     &fft::FFT_SINGLE,

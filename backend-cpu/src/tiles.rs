@@ -7,7 +7,6 @@
 
 mod grid;
 mod maps;
-mod strip;
 mod weights;
 
 use conv_core::{ConvKernel, ConvProblem, Cost, Machine, Operands, Pass, Result, Scratch, Unsupported};
@@ -44,8 +43,6 @@ pub(crate) trait Transform: Send + Sync {
     /// Points of a product to targets.
     fn target(&self, from: &[f32], apart: usize, to: &mut [f32], steps: [usize; 2], scratch: &mut [f32]);
 }
-
-const FITS: &str = "strips are as long as their blocking says";
 
 /// Blocks of 16 channels.
 fn element_blocks(channels: usize) -> usize {

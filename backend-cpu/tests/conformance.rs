@@ -27,4 +27,31 @@ fn every_algorithm_passes_the_suite() {
     let sums = problems.iter().filter(|problem| problem.volume().iter().all(meets)).count() * 3;
     assert_eq!(outcome.runs_of("fft"), sums, "fft takes every problem that has a sum");
     assert!(outcome.runs_of("fft-tiled") > all / 3, "{:?}", outcome.runs);
+    let single = |problem: &&ConvProblem| problem.group_in() == 1 && problem.group_out() == 1;
+    let near = |problem: &&ConvProblem| problem.volume()[2].stride <= 2;
+    let depthwise = problems.iter().filter(single).filter(near).count() * 3;
+    assert_eq!(outcome.runs_of("depthwise"), depthwise, "depthwise takes every problem of that kind");
+}
+
+#[test]
+fn depthwise_layers_of_all_kinds_pass() {
+    let lines = [
+        "n2 c17 o17 i9x11 k3x3 p1 g17",
+        "n1 c32 o32 i70x90 k5x5 s2 p2 g32",
+        "n3 c16 o16 i5000 k9 p4 g16",
+        "n1 c16 o16 i60000 k40 p39:0 s2 g16",
+        "n1 c5 o5 i6x40x40 k3x5x5 p1x2x2 g5",
+        "n2 c20 o20 i200x300 k3x3 p1 g20",
+        "n1 c16 o16 i23x17 k4x6 s3x2 p0:3x5:1 g16",
+        "n1 c18 o18 i30x31 k3x3 p6 d2 g18",
+        "n1 c4 o4 i20x24 k3x4 p3x5 s2 d3x2 g4",
+        "n1 c33 o33 i7x7 k15x15 p7 g33",
+        "n1 c2 o2 i12x40 k9x31 p20 g2",
+        "n2 c3 o3 i40x6x6 k3x1x1 s5x1x1 g3",
+    ];
+    let problems: Vec<ConvProblem> = lines.iter().map(|line| line.parse().unwrap()).collect();
+    let outcome = conformance(&cpu(), &problems).unwrap();
+    let failures: Vec<String> = outcome.failures.iter().map(ToString::to_string).collect();
+    assert!(failures.is_empty(), "{failures:#?}");
+    assert_eq!(outcome.runs_of("depthwise"), 3 * lines.len());
 }

@@ -8,6 +8,7 @@ use pulp::Arch;
 use super::line::Line;
 use super::part::{Part, Task};
 use crate::raw::for_each_rectangle;
+use crate::split::balanced;
 
 /// Made channels of the widest register tile.
 pub(super) const MOST_ROWS: usize = 8;
@@ -37,11 +38,6 @@ pub(super) struct Maps {
     /// The axis along which maps are cut into pieces, and targets of a class in a piece.
     pub(super) split: usize,
     piece: usize,
-}
-
-/// `parts` nearly equal ranges of `0..len`.
-pub(super) fn balanced(len: usize, parts: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..parts).map(move |part| part * len / parts..(part + 1) * len / parts)
 }
 
 /// The ranges of one group of `len` channels, again for each of `groups` groups.

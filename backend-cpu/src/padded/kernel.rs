@@ -1,11 +1,10 @@
 //! The register tiles: vectors of targets of one row in the lanes.
 
-use std::ops::Range;
-
 use pulp::{Arch, Simd, WithSimd};
 
 use super::made::{Made, WIDTH};
 use crate::counted;
+use crate::split::blocks;
 
 /// Made channels of the tallest tile of [`Products`], and output channels of that of [`Sums`]: gradients of fewer are
 /// read from the second-level cache as fast as they are multiplied.
@@ -22,12 +21,6 @@ const fn widest(registers: usize, rows: usize) -> usize {
         (false, 3) => 3,
         (false, _) => 2,
     }
-}
-
-/// `len` in as few, nearly equal blocks of at most `most` as possible.
-pub(super) fn blocks(len: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
-    let count = len.div_ceil(most);
-    (0..count).map(move |block| block * len / count..(block + 1) * len / count)
 }
 
 /// Calls `$self.$method::<S, $rows, W>` for tiles of `W` vectors or terms that share `$len` evenly.

@@ -4,9 +4,10 @@ use std::ops::Range;
 
 use conv_core::{ConvProblem, Cost, Machine, Pass, Role, Unsupported};
 
-use super::kernel::{self, MOST_ROWS, Products};
+use super::kernel::{MOST_ROWS, Products};
 use super::made::Made;
-use crate::padding::{Class, Layout, TAIL, Tap, classes, pad};
+use crate::padding::{Class, Layout, MOST_VALUES, TAIL, Tap, classes, cut_axis, longest_band, pad};
+use crate::split::blocks;
 use crate::raw::{Columns, for_each_part, for_each_rectangle};
 
 /// Tasks a thread should find, so that threads end together.
@@ -14,9 +15,6 @@ const TASKS_PER_THREAD: usize = 4;
 
 /// Points of a map below which it is not cut for the sake of more tasks.
 const SMALLEST_BAND: usize = 512;
-
-/// Most values of a task's padded and made maps.
-pub(super) const MOST_VALUES: usize = 1 << 24;
 
 /// Most values of packed weights, or of sums of weights.
 pub(super) const MOST_WEIGHTS: usize = 1 << 32;
@@ -43,28 +41,6 @@ pub(super) struct Maps {
     scratch: [usize; 2],
     threads: usize,
     lanes: usize,
-}
-
-/// The slowest axis with more than one target.
-pub(super) fn cut_axis(shape: [usize; 3]) -> usize {
-    shape.iter().position(|count| *count > 1).unwrap_or(2)
-}
-
-/// The longest band of which no more than `most` values are needed, and those; halved as long as `more` bands are
-/// wanted.
-pub(super) fn longest_band(
-    targets: usize,
-    cached: usize,
-    values: impl Fn(usize) -> Option<[usize; 2]>,
-    more: impl Fn(usize) -> bool,
-) -> Result<(usize, [usize; 2]), Unsupported> {
-    let of = |band| values(band).filter(|values| values.iter().sum::<usize>() <= MOST_VALUES);
-    let mut band = targets;
-    while band > 1 && (of(band).is_none_or(|values| values.iter().sum::<usize>() > cached) || more(band)) {
-        band = band.div_ceil(2);
-    }
-    let large = || Unsupported::Geometry("its padded maps are larger than any cache".into());
-    Ok((band, of(band).ok_or_else(large)?))
 }
 
 impl Maps {
@@ -226,7 +202,7 @@ impl Maps {
     /// Packs the weights as `[group][block of made channels][class][term][made channel]`.
     fn pack(&self, weight: &[f32], packed: &mut [f32]) {
         let ([made, summed], points) = (self.channels(), self.problem.points(Role::Weight));
-        let blocks: Vec<_> = kernel::blocks(made, MOST_ROWS).collect();
+        let blocks: Vec<_> = blocks(made, MOST_ROWS).collect();
         let of = |index: usize| (index / blocks.len(), &blocks[index % blocks.len()]);
         let range = |index: usize| {
             let (group, block) = of(index);
@@ -293,7 +269,7 @@ impl Task<'_> {
         let (source, made_maps) = scratch.split_at_mut(self.maps.scratch[0]);
         for Part { padded, made: layout, sources, offsets, before } in parts {
             self.pad(padded, source);
-            for block in kernel::blocks(channels, MOST_ROWS) {
+            for block in blocks(channels, MOST_ROWS) {
                 let first = (self.group * channels + block.start) * points + before * block.len();
                 let made = &mut made_maps[..block.len() * layout.len];
                 Products {

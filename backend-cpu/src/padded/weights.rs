@@ -5,10 +5,11 @@ use std::ops::Range;
 
 use conv_core::{ConvProblem, Cost, Machine, Pass, Role, Unsupported};
 
-use super::kernel::{self, MOST_SUMMED_ROWS, Sums};
+use super::kernel::{MOST_SUMMED_ROWS, Sums};
 use super::made::Made;
-use super::maps::{MOST_VALUES, MOST_WEIGHTS, TASK_MOVES, copied, cut_axis, longest_band};
-use crate::padding::{Class, Layout, TAIL, Tap, classes, pad};
+use super::maps::{MOST_WEIGHTS, TASK_MOVES, copied};
+use crate::padding::{Class, Layout, MOST_VALUES, TAIL, Tap, classes, cut_axis, longest_band, pad};
+use crate::split::blocks;
 use crate::raw::for_each_part;
 
 /// Tasks a thread should find, so that threads end together.
@@ -256,7 +257,7 @@ impl Task<'_> {
             }
         }
         let terms = group_in * problem.points(Role::Weight);
-        for block in kernel::blocks(self.channels.len(), MOST_SUMMED_ROWS) {
+        for block in blocks(self.channels.len(), MOST_SUMMED_ROWS) {
             let rows = block.len();
             let gradient = (&made[block.start * of_made.len..], made_image);
             let sums = &mut sums[block.start * terms..block.end * terms];

@@ -10,10 +10,10 @@ use conv_core::{ConvProblem, Cost, Machine, Pass, Unsupported};
 use fft_core::interleave;
 
 use super::grid::{Correlation, Grid, Group};
-use super::strip::{self, Source};
-use super::{FITS, LANES, Spectrum, Transform, element_blocks, transformed};
+use super::{LANES, Spectrum, Transform, element_blocks, transformed};
 use crate::epilogue;
 use crate::product::{PANEL, Product, Scalars};
+use crate::strip::{self, FITS, Source};
 use crate::raw::{Block, for_each_block, for_each_part};
 
 /// Input channels whose weights are turned into lanes at once.

@@ -8,9 +8,9 @@ use conv_core::{ConvProblem, Cost, Machine, Pass, Unsupported};
 use fft_core::deinterleave;
 
 use super::grid::{Correlation, Grid, Group};
-use super::strip::{self, Source};
-use super::{FITS, LANES, Spectrum, Transform, element_blocks, transformed};
+use super::{LANES, Spectrum, Transform, element_blocks, transformed};
 use crate::product::{PANEL, Product, Scalars};
+use crate::strip::{self, FITS, Source};
 use crate::raw::for_each_part;
 
 /// Input channels whose weights leave the lanes at once.

@@ -1,27 +1,30 @@
-//! Strips: rows of a few tiles with 16 channels in the lanes, copied from and to tensors.
+//! Strips: rows of maps with 16 channels in the lanes, copied from and to tensors.
 
 use fft_core::{deinterleave, interleave};
 
-use super::{FITS, LANES};
+use crate::product::LANES;
+
+/// Why copies between strips and maps cannot fail.
+pub(crate) const FITS: &str = "strips are as long as their blocking says";
 
 /// Columns rounded up to what is transposed at once.
-pub(super) fn width(columns: usize) -> usize {
-    columns.next_multiple_of(LANES)
+pub(crate) fn width(columns: usize) -> usize {
+    columns.next_multiple_of(LANES / 2)
 }
 
 /// Rows of a box of up to 16 maps.
-pub(super) struct Source<'a> {
-    pub(super) tensor: &'a [f32],
+pub(crate) struct Source<'a> {
+    pub(crate) tensor: &'a [f32],
     /// Values from one map to the next, and those of the first.
-    pub(super) first: usize,
-    pub(super) maps: usize,
-    pub(super) shape: [usize; 3],
+    pub(crate) first: usize,
+    pub(crate) maps: usize,
+    pub(crate) shape: [usize; 3],
 }
 
 impl Source<'_> {
     /// Copies a box of the maps from `origin` on to the strip `[slice][row][column][lane]`, zeros outside the maps. The
     /// columns beyond the box, up to [`width`], hold anything.
-    pub(super) fn load(&self, origin: [isize; 3], lens: [usize; 3], strip: &mut [f32]) {
+    pub(crate) fn load(&self, origin: [isize; 3], lens: [usize; 3], strip: &mut [f32]) {
         let places = (0..lens[0]).flat_map(|z| (0..lens[1]).map(move |y| [z, y]));
         for (row, place) in strip.chunks_exact_mut(width(lens[2]) * LANES).zip(places) {
             let inside = |axis: usize| {
@@ -59,7 +62,7 @@ impl Source<'_> {
 }
 
 /// Writes one row of a strip, `[column][lane]`, to as many rows of maps.
-pub(super) fn store(strip: &[f32], rows: &mut [&mut [f32]]) {
+pub(crate) fn store(strip: &[f32], rows: &mut [&mut [f32]]) {
     let columns = rows[0].len();
     deinterleave(&strip[..columns * LANES], rows).expect(FITS);
 }
