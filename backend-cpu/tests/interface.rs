@@ -4,11 +4,11 @@
 mod common;
 
 use approx::assert_abs_diff_eq;
-use backend_cpu::{conv, machine_names, machine_of};
+use backend_cpu::{Cpu, conv, machine_names, machine_of};
 use common::cpu;
 use conv_core::reference::Reference;
 use conv_core::testing::{run_once, values};
-use conv_core::{Backend, ConvProblem, Engine, Operands, Pass, Policy, Role};
+use conv_core::{Backend, ConvAlgorithm, ConvProblem, Engine, Operands, Pass, Policy, Role};
 
 fn problem(line: &str) -> ConvProblem {
     line.parse().unwrap()
@@ -105,7 +105,10 @@ fn a_nan_pixel_stays_in_its_image_and_reaches_what_covers_it() {
     let problem = problem("n2 c3 o4 i40x41 k3x3 p1");
     let (mut x, w) = (values(problem.len(Role::Input), 1), values(problem.len(Role::Weight), 2));
     x[20 * 41 + 20] = f32::NAN;
-    for algorithm in cpu().algorithms() {
+    let takes = |algorithm: &&&dyn ConvAlgorithm<Cpu>| {
+        algorithm.estimate(cpu().machine(), &problem, Pass::Forward).is_ok()
+    };
+    for algorithm in cpu().algorithms().iter().filter(takes) {
         let found = run_once(&cpu(), *algorithm, &problem, Pass::Forward, [&x, &w], None).unwrap();
         let (first, second) = found.split_at(found.len() / 2);
         assert!(second.iter().all(|y| y.is_finite()), "{}", algorithm.name());
