@@ -40,7 +40,17 @@ pub fn add_bias(bias: &[f32], points: usize, first_map: usize, values: &mut [f32
 /// Sum of one channel of an `N O points` tensor over images and points, in f64.
 pub fn channel_sum(values: &[f32], channels: usize, points: usize, channel: usize) -> f32 {
     let maps = values.chunks_exact(points.max(1)).skip(channel).step_by(channels);
-    maps.flat_map(|map| map.chunks(64)).map(|part| f64::from(part.iter().sum::<f32>())).sum::<f64>() as f32
+    maps.flat_map(|map| map.chunks(1024)).map(|part| f64::from(sum(part))).sum::<f64>() as f32
+}
+
+/// The sum of a few values, those of each lane of a vector first.
+fn sum(values: &[f32]) -> f32 {
+    let (vectors, rest) = values.as_chunks::<16>();
+    let mut lanes = [0.0; 16];
+    for vector in vectors {
+        lanes.iter_mut().zip(vector).for_each(|(lane, value)| *lane += value);
+    }
+    lanes.iter().chain(rest).sum()
 }
 
 /// Cross-entropy of each row's softmax against its label, and the gradient of the mean over `batch` rows.

@@ -101,7 +101,8 @@ impl Maps {
 
     /// Values of the packed weights, `[block of channels][kernel point][channel]`, then of every thread's scratch.
     pub(super) fn workspace_len(&self) -> usize {
-        self.packed() * channel_blocks(&self.problem).len() + self.threads * self.scratch.iter().sum::<usize>()
+        self.packed() * channel_blocks(&self.problem).len()
+            + self.threads * self.scratch.iter().sum::<usize>()
     }
 
     /// Packed weights of a block of channels.
@@ -113,12 +114,14 @@ impl Maps {
     /// value copied to and from lanes, and [`super::ROW_MOVES`] a row; each tensor once.
     pub(super) fn cost(&self) -> Cost {
         let (blocks, [_, targets]) = (channel_blocks(&self.problem).len(), self.shapes);
-        let met = |axis: usize| (0..targets[axis]).map(|target| self.taps(axis, target).count()).sum::<usize>();
+        let met =
+            |axis: usize| (0..targets[axis]).map(|target| self.taps(axis, target).count()).sum::<usize>();
         let columns = self.classes[2].iter().map(|(class, taps)| class.count * taps.len()).sum::<usize>();
         let mut moves = 0.0;
         for [z, y, x] in self.boxes(self.band) {
             let rows = (z.len() * y.len()) as f64;
-            moves += rows * (ROW_MOVES + (strip::width(x.len()) * LANES) as f64) + self.field(&[z, y, x]).moves();
+            moves +=
+                rows * (ROW_MOVES + (strip::width(x.len()) * LANES) as f64) + self.field(&[z, y, x]).moves();
         }
         let maps = self.problem.batch() as f64 * blocks as f64;
         let tensors = [Role::Input, Role::Weight, Role::Output].map(|role| self.problem.len(role) as f64);

@@ -120,9 +120,11 @@ impl Weights {
             (slices * rows * tile.rows.len() * tile.columns.len()) as f64
         };
         let products = self.tiles().iter().map(of_tile).sum::<f64>() * outputs[2] as f64;
-        let boxes = self.boxes(self.band).map(|targets| self.field(&targets).moves() + gradients(&targets).moves());
+        let boxes =
+            self.boxes(self.band).map(|targets| self.field(&targets).moves() + gradients(&targets).moves());
         let (moves, blocks) = (boxes.sum::<f64>(), channel_blocks(&self.problem).len());
-        let (maps, sums) = (self.problem.batch() as f64 * blocks as f64, (self.parts * blocks * self.sums()) as f64);
+        let (maps, sums) =
+            (self.problem.batch() as f64 * blocks as f64, (self.parts * blocks * self.sums()) as f64);
         let tensors = [Role::Input, Role::Weight, Role::Output].map(|role| self.problem.len(role) as f64);
         let cost = Cost {
             product_flops: 2.0 * LANES as f64 * maps * products,
@@ -148,7 +150,8 @@ impl Weights {
             let batch = self.problem.batch();
             let images = part * batch / self.parts..(part + 1) * batch / self.parts;
             sums.fill(0.0);
-            Task { weights: self, tiles: &tiles, tensors: [input, gradient], channels }.run(images, sums, scratch);
+            Task { weights: self, tiles: &tiles, tensors: [input, gradient], channels }
+                .run(images, sums, scratch);
         });
         let sums = &*sums;
         let range = |block: usize| blocks[block].start * points..blocks[block].end * points;
@@ -198,8 +201,10 @@ impl Task<'_> {
             for outputs in self.weights.boxes(self.weights.band) {
                 let fields = [self.weights.field(&outputs), gradients(&outputs)];
                 let map = image * problem.groups() + self.channels.start;
-                for ((tensor, shape), (field, to)) in
-                    [input, gradient].into_iter().zip(shapes).zip(fields.iter().zip([&mut *inputs, &mut *grads]))
+                for ((tensor, shape), (field, to)) in [input, gradient]
+                    .into_iter()
+                    .zip(shapes)
+                    .zip(fields.iter().zip([&mut *inputs, &mut *grads]))
                 {
                     let first = map * shape.iter().product::<usize>();
                     let maps = self.channels.len();

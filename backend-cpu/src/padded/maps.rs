@@ -7,8 +7,8 @@ use conv_core::{ConvProblem, Cost, Machine, Pass, Role, Unsupported};
 use super::kernel::{MOST_ROWS, Products};
 use super::made::Made;
 use crate::padding::{Class, Layout, MOST_VALUES, TAIL, Tap, classes, cut_axis, longest_band, pad};
-use crate::split::blocks;
 use crate::raw::{Columns, for_each_part, for_each_rectangle};
+use crate::split::blocks;
 
 /// Tasks a thread should find, so that threads end together.
 const TASKS_PER_THREAD: usize = 4;
@@ -208,29 +208,35 @@ impl Maps {
             let (group, block) = of(index);
             (group * made + block.start) * summed * points..(group * made + block.end) * summed * points
         };
-        for_each_part(packed, self.problem.groups() * blocks.len(), range, (&mut [], 0), |index, packed, _| {
-            let (group, block) = of(index);
-            let from = &weight[group * made * summed * points..][..made * summed * points];
-            let mut places = packed.iter_mut();
-            let [_, h, w] = self.problem.kernel_shape();
-            for [slices, rows, columns] in self.combinations() {
-                for (channel, slice) in
-                    (0..summed).flat_map(|channel| slices.1.iter().map(move |tap| (channel, tap)))
-                {
-                    for (row, column) in
-                        rows.1.iter().flat_map(|row| columns.1.iter().map(move |tap| (row, tap)))
+        for_each_part(
+            packed,
+            self.problem.groups() * blocks.len(),
+            range,
+            (&mut [], 0),
+            |index, packed, _| {
+                let (group, block) = of(index);
+                let from = &weight[group * made * summed * points..][..made * summed * points];
+                let mut places = packed.iter_mut();
+                let [_, h, w] = self.problem.kernel_shape();
+                for [slices, rows, columns] in self.combinations() {
+                    for (channel, slice) in
+                        (0..summed).flat_map(|channel| slices.1.iter().map(move |tap| (channel, tap)))
                     {
-                        let point = (slice.point * h + row.point) * w + column.point;
-                        for (row, place) in block.clone().zip(&mut places) {
-                            let (output, input) =
-                                if self.pass == Pass::Forward { (row, channel) } else { (channel, row) };
-                            let inputs = if self.pass == Pass::Forward { summed } else { made };
-                            *place = from[(output * inputs + input) * points + point];
+                        for (row, column) in
+                            rows.1.iter().flat_map(|row| columns.1.iter().map(move |tap| (row, tap)))
+                        {
+                            let point = (slice.point * h + row.point) * w + column.point;
+                            for (row, place) in block.clone().zip(&mut places) {
+                                let (output, input) =
+                                    if self.pass == Pass::Forward { (row, channel) } else { (channel, row) };
+                                let inputs = if self.pass == Pass::Forward { summed } else { made };
+                                *place = from[(output * inputs + input) * points + point];
+                            }
                         }
                     }
                 }
-            }
-        });
+            },
+        );
     }
 }
 

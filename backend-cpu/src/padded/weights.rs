@@ -9,8 +9,8 @@ use super::kernel::{MOST_SUMMED_ROWS, Sums};
 use super::made::Made;
 use super::maps::{MOST_WEIGHTS, TASK_MOVES, copied};
 use crate::padding::{Class, Layout, MOST_VALUES, TAIL, Tap, classes, cut_axis, longest_band, pad};
-use crate::split::blocks;
 use crate::raw::for_each_part;
+use crate::split::blocks;
 
 /// Tasks a thread should find, so that threads end together.
 const TASKS_PER_THREAD: usize = 2;
@@ -48,7 +48,8 @@ impl Weights {
         let threads = machine.threads.max(1);
         let (batch, groups, group_out) = (problem.batch(), problem.groups(), problem.group_out());
         let parts = (threads * TASKS_PER_THREAD).div_ceil(groups).min(batch);
-        let divisions = (threads * TASKS_PER_THREAD).div_ceil(groups * parts).min(group_out.div_ceil(MOST_SUMMED_ROWS));
+        let divisions =
+            (threads * TASKS_PER_THREAD).div_ceil(groups * parts).min(group_out.div_ceil(MOST_SUMMED_ROWS));
         let cached = machine.caches[1] / 2 / size_of::<f32>();
         let mut weights = Weights {
             problem: *problem,

@@ -13,8 +13,8 @@ use super::grid::{Correlation, Grid, Group};
 use super::{LANES, Spectrum, Transform, element_blocks, transformed};
 use crate::epilogue;
 use crate::product::{PANEL, Product, Scalars};
-use crate::strip::{self, FITS, Source};
 use crate::raw::{Block, for_each_block, for_each_part};
+use crate::strip::{self, FITS, Source};
 
 /// Input channels whose weights are turned into lanes at once.
 const CHUNK: usize = 4;

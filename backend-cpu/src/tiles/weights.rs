@@ -10,8 +10,8 @@ use fft_core::deinterleave;
 use super::grid::{Correlation, Grid, Group};
 use super::{LANES, Spectrum, Transform, element_blocks, transformed};
 use crate::product::{PANEL, Product, Scalars};
-use crate::strip::{self, FITS, Source};
 use crate::raw::for_each_part;
+use crate::strip::{self, FITS, Source};
 
 /// Input channels whose weights leave the lanes at once.
 const CHUNK: usize = 4;

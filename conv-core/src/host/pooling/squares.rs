@@ -23,32 +23,35 @@ fn of_pair([left, right]: Pair) -> (u32, f32) {
 }
 
 /// The largest point of each window of a map with so many windows in a row.
+///
+/// Loops by index over slices of equal length become vectors, chains of zipped iterators do not.
+#[allow(clippy::needless_range_loop)]
 #[inline(always)]
 pub(super) fn largest(windows: usize, map: &[f32], out: &mut [f32]) {
     let pairs = map.as_chunks::<2>().0;
     for (rows, out) in pairs.chunks_exact(2 * windows).zip(out.chunks_exact_mut(windows)) {
         let (upper, lower) = rows.split_at(windows);
-        for ((upper, lower), out) in upper.iter().zip(lower).zip(out) {
-            let ((_, upper), (_, lower)) = (of_pair(*upper), of_pair(*lower));
-            *out = masked(larger(lower, upper), lower, upper);
+        for i in 0..windows {
+            let ((_, upper), (_, lower)) = (of_pair(upper[i]), of_pair(lower[i]));
+            out[i] = masked(larger(lower, upper), lower, upper);
         }
     }
 }
 
 /// The gradient of each window's output at its largest point, zero at the others.
+#[allow(clippy::needless_range_loop)]
 #[inline(always)]
 pub(super) fn spread(windows: usize, map: &[f32], dy: &[f32], dx: &mut [f32]) {
     let rows = map.as_chunks::<2>().0.chunks_exact(2 * windows).zip(dy.chunks_exact(windows));
     for ((rows, dy), dx) in rows.zip(dx.as_chunks_mut::<2>().0.chunks_exact_mut(2 * windows)) {
         let (upper, lower) = rows.split_at(windows);
         let (dx_upper, dx_lower) = dx.split_at_mut(windows);
-        let targets = dx_upper.iter_mut().zip(dx_lower).zip(dy);
-        for ((upper, lower), ((dx_upper, dx_lower), dy)) in upper.iter().zip(lower).zip(targets) {
-            let ((right_above, upper), (right_below, lower)) = (of_pair(*upper), of_pair(*lower));
+        for i in 0..windows {
+            let ((right_above, upper), (right_below, lower)) = (of_pair(upper[i]), of_pair(lower[i]));
             let below = larger(lower, upper);
-            let only = |mask: u32| f32::from_bits(mask & dy.to_bits());
-            *dx_upper = [only(!below & !right_above), only(!below & right_above)];
-            *dx_lower = [only(below & !right_below), only(below & right_below)];
+            let only = |mask: u32| f32::from_bits(mask & dy[i].to_bits());
+            dx_upper[i] = [only(!below & !right_above), only(!below & right_above)];
+            dx_lower[i] = [only(below & !right_below), only(below & right_below)];
         }
     }
 }
