@@ -28,6 +28,9 @@ pub(crate) struct Depthwise;
 /// The longest step from row to row, or slice to slice, of targets or sources.
 const MOST_STEPS: usize = 64;
 
+/// Points of the largest kernel: its sums are 4 MiB.
+const MOST_POINTS: usize = 1 << 16;
+
 /// What begins and ends a row of 16 maps, in moves.
 const ROW_MOVES: f64 = 256.0;
 
@@ -44,8 +47,11 @@ fn check(problem: &ConvProblem) -> std::result::Result<(), Unsupported> {
         return refused("the stride of its last axis is above 2");
     }
     let large = |axis: &conv_core::Axis| axis.stride > MOST_STEPS || axis.padded() > MOST_VALUES;
-    if problem.volume().iter().any(large) || problem.len(Role::Weight) > 1 << 32 {
+    if problem.volume().iter().any(large) {
         return refused("its axes are longer than any cache");
+    }
+    if problem.points(Role::Weight) > MOST_POINTS {
+        return refused("its kernels are larger than any cache");
     }
     Ok(())
 }

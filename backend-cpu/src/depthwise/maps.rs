@@ -114,8 +114,13 @@ impl Maps {
     /// value copied to and from lanes, and [`super::ROW_MOVES`] a row; each tensor once.
     pub(super) fn cost(&self) -> Cost {
         let (blocks, [_, targets]) = (channel_blocks(&self.problem).len(), self.shapes);
-        let met =
-            |axis: usize| (0..targets[axis]).map(|target| self.taps(axis, target).count()).sum::<usize>();
+        let met = |axis: usize| {
+            let met =
+                |class: &Class, tap: &Tap| class.met(tap.offset..=tap.offset, self.shapes[0][axis]).len();
+            let of =
+                |(class, taps): &(Class, Vec<Tap>)| taps.iter().map(|tap| met(class, tap)).sum::<usize>();
+            self.classes[axis].iter().map(of).sum::<usize>()
+        };
         let columns = self.classes[2].iter().map(|(class, taps)| class.count * taps.len()).sum::<usize>();
         let mut moves = 0.0;
         for [z, y, x] in self.boxes(self.band) {

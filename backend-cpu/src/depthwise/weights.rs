@@ -103,11 +103,10 @@ impl Weights {
         taps: &Range<usize>,
     ) -> impl Iterator<Item = (usize, isize)> {
         let (class, offsets) = &self.classes[axis];
-        let [first, last] = [taps.start, taps.end - 1].map(|tap| offsets[tap].offset as isize);
-        let len = self.problem.input_shape()[axis] as isize;
-        let at = move |output: usize| class.low() + (output * class.stride) as isize + first;
-        let any = move |position: isize| position + last - first >= 0 && position < len;
-        outputs.map(move |output| (output, at(output))).filter(move |(_, position)| any(*position))
+        let [first, last] = [taps.start, taps.end - 1].map(|tap| offsets[tap].offset);
+        let met = class.met(first..=last, self.problem.input_shape()[axis]);
+        let at = move |output: usize| class.low() + (output * class.stride + first) as isize;
+        (outputs.start.max(met.start)..outputs.end.min(met.end)).map(move |output| (output, at(output)))
     }
 
     /// What the pass takes: a multiply-add of all lanes for every output and tap whose tile of taps meets a row that is not

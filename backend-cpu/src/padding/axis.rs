@@ -1,6 +1,6 @@
 //! One axis of the made maps against the source maps: one form for forward and backward-input.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use conv_core::{Axis, Pass};
 
@@ -35,6 +35,14 @@ impl Class {
     /// The source element at the first position read, perhaps before the first one.
     pub(crate) fn low(&self) -> isize {
         self.low
+    }
+
+    /// The numbers of targets that meet one of `len` elements at some offset of these.
+    pub(crate) fn met(&self, offsets: RangeInclusive<usize>, len: usize) -> Range<usize> {
+        let [first, last] = [offsets.start(), offsets.end()].map(|offset| self.low + *offset as isize);
+        let number = |positions: isize| (positions.max(0) as usize).div_ceil(self.stride).min(self.count);
+        let (begin, end) = (number(-last), number(len as isize - first));
+        begin..end.max(begin)
     }
 
     /// What of the class is among these targets.
