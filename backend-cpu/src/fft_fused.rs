@@ -1,12 +1,13 @@
 //! `fft-fused`: overlap-save tiles with 16 channels in the lanes; a group of tiles is transformed, multiplied and
 //! inverted while it is in the cache. For many channels and small kernels in steps of one point.
 
-use conv_core::{ConvAlgorithm, ConvKernel, ConvProblem, Cost, Error, Machine, Pass, Result, Unsupported};
+use conv_core::{ConvAlgorithm, ConvKernel, ConvProblem, Cost, Machine, Pass, Result, Unsupported};
 use fft_core::{COMPLEX_POINT, RealFft, ShapeError};
 
 use crate::Cpu;
+use crate::blocking::{self, Blocking, Planned};
 use crate::fft::is_single_axis;
-use crate::tiles::{Correlation, Kernel, Kind, LANES, Plan, Transform};
+use crate::tiles::{self, Correlation, Kind, LANES, Transform};
 
 /// Tile lengths along two or three axes.
 const TILES: [usize; 9] = [8, 10, 12, 16, 18, 20, 24, 28, 32];
@@ -30,38 +31,31 @@ impl ConvAlgorithm<Cpu> for FftFused {
         problem: &ConvProblem,
         pass: Pass,
     ) -> std::result::Result<Cost, Unsupported> {
-        plan(machine, problem, pass).map(|(_, cost)| cost)
+        plan(machine, problem, pass).map(|plan| plan.estimate())
     }
 
     fn build(&self, backend: &Cpu, problem: &ConvProblem, pass: Pass) -> Result<Box<dyn ConvKernel<Cpu>>> {
-        let algorithm = self.name();
-        let refused = |reason| Error::Refused { algorithm, pass, problem: Box::new(*problem), reason };
-        let (plan, _) = plan(&backend.machine, problem, pass).map_err(refused)?;
-        Ok(Box::new(Kernel { problem: *problem, pass, plan }))
+        blocking::build(self.name(), problem, pass, plan(&backend.machine, problem, pass))
     }
 }
 
 /// The tile length of least predicted time.
-fn plan(
-    machine: &Machine,
-    problem: &ConvProblem,
-    pass: Pass,
-) -> std::result::Result<(Plan<Fourier>, Cost), Unsupported> {
+fn plan(machine: &Machine, problem: &ConvProblem, pass: Pass) -> Planned {
     if problem.volume().iter().any(|axis| axis.stride > 1 || axis.dilation > 1) {
         return Err(Unsupported::Geometry("its kernel does not go in steps of one point".into()));
     }
     let lengths: &[usize] = if is_single_axis(problem) { &LONG_TILES } else { &TILES };
     let seconds = |cost: &Cost| machine.model.seconds("fft-fused", pass, cost, machine.threads);
-    let mut best: Option<(Plan<Fourier>, Cost)> = None;
+    let mut best: Option<(Box<dyn Blocking>, f64)> = None;
     for sizes in lengths.iter().filter_map(|length| sizes(problem, pass, *length)) {
         let Ok(fft) = Fourier::new(sizes) else { continue };
-        let Ok(plan) = Plan::new(machine, problem, pass, (sizes, fft)) else { continue };
-        let cost = plan.cost();
-        if best.as_ref().is_none_or(|(_, least)| seconds(&cost) < seconds(least)) {
-            best = Some((plan, cost));
+        let Ok(plan) = tiles::plan(machine, problem, pass, (sizes, fft)) else { continue };
+        let seconds = seconds(&plan.estimate());
+        if best.as_ref().is_none_or(|(_, least)| seconds < *least) {
+            best = Some((plan, seconds));
         }
     }
-    best.ok_or_else(|| {
+    best.map(|(plan, _)| plan).ok_or_else(|| {
         Unsupported::Geometry("no tile is longer than the kernel and not longer than the image".into())
     })
 }

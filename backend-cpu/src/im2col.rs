@@ -13,12 +13,10 @@ mod pack;
 mod unfold;
 mod weights;
 
-use conv_core::{
-    ConvAlgorithm, ConvKernel, ConvProblem, Cost, Error, Machine, Operands, Pass, Result, Role, Scratch,
-    Unsupported,
-};
+use conv_core::{ConvAlgorithm, ConvKernel, ConvProblem, Cost, Machine, Pass, Result, Role, Unsupported};
 
 use crate::Cpu;
+use crate::blocking::{self, Planned};
 use crate::merge::merged;
 use linear::Linear;
 use maps::Maps;
@@ -41,83 +39,24 @@ impl ConvAlgorithm<Cpu> for Im2col {
         problem: &ConvProblem,
         pass: Pass,
     ) -> std::result::Result<Cost, Unsupported> {
-        Plan::new(machine, problem, pass).map(|plan| plan.cost())
+        plan(machine, problem, pass).map(|plan| plan.estimate())
     }
 
     fn build(&self, backend: &Cpu, problem: &ConvProblem, pass: Pass) -> Result<Box<dyn ConvKernel<Cpu>>> {
-        let refused =
-            |reason| Error::Refused { algorithm: "im2col", pass, problem: Box::new(*problem), reason };
-        let plan = Plan::new(&backend.machine, problem, pass).map_err(refused)?;
-        Ok(Box::new(Kernel { problem: *problem, pass, plan }))
+        blocking::build(self.name(), problem, pass, plan(&backend.machine, problem, pass))
     }
 }
 
-/// How the pass is cut into products.
-enum Plan {
-    /// One product of all images.
-    Linear(Linear),
-    /// By targets: forward and backward-input.
-    Maps(Maps),
-    /// By weights.
-    Weights(Weights),
-}
-
-impl Plan {
-    fn new(machine: &Machine, problem: &ConvProblem, pass: Pass) -> std::result::Result<Self, Unsupported> {
-        let layer = merged(problem);
-        if layer.volume().iter().all(|axis| axis.padded() == 1) {
-            return Ok(Plan::Linear(Linear::new(machine, &layer, pass)));
-        }
-        Ok(match pass {
-            Pass::BackwardWeights => Plan::Weights(Weights::new(machine, &layer)?),
-            _ => Plan::Maps(Maps::new(machine, &layer, pass)?),
-        })
+/// One product of all images, or products by targets, or by weights.
+fn plan(machine: &Machine, problem: &ConvProblem, pass: Pass) -> Planned {
+    let layer = merged(problem);
+    if layer.volume().iter().all(|axis| axis.padded() == 1) {
+        return Ok(Box::new(Linear::new(machine, &layer, pass)));
     }
-
-    fn cost(&self) -> Cost {
-        let cost = match self {
-            Plan::Linear(linear) => linear.cost(),
-            Plan::Maps(maps) => maps.cost(),
-            Plan::Weights(weights) => weights.cost(),
-        };
-        Cost { workspace: self.workspace_len() * size_of::<f32>(), ..cost }
-    }
-
-    fn workspace_len(&self) -> usize {
-        match self {
-            Plan::Linear(_) => 0,
-            Plan::Maps(maps) => maps.workspace_len(),
-            Plan::Weights(weights) => weights.workspace_len(),
-        }
-    }
-}
-
-/// One problem and pass.
-struct Kernel {
-    problem: ConvProblem,
-    pass: Pass,
-    plan: Plan,
-}
-
-impl ConvKernel<Cpu> for Kernel {
-    fn workspace_len(&self) -> usize {
-        self.plan.workspace_len()
-    }
-
-    fn run(&self, backend: &Cpu, operands: Operands<'_, Cpu>, scratch: Scratch<'_, Cpu>) -> Result<()> {
-        operands.check(backend, &self.problem, self.pass)?;
-        let found = scratch.workspace.len();
-        conv_core::algorithm::check_len("workspace", self.workspace_len().max(found), found)?;
-        let workspace = &mut scratch.workspace[..self.workspace_len()];
-        let Operands { lhs, rhs, out, bias, relu } = operands;
-        let epilogue = (bias.map(|bias| &bias[..]), relu);
-        match &self.plan {
-            Plan::Linear(linear) => linear.run([lhs, rhs], out, epilogue),
-            Plan::Maps(maps) => maps.run([lhs, rhs], out, epilogue, workspace),
-            Plan::Weights(weights) => weights.run([lhs, rhs], out, workspace),
-        }
-        Ok(())
-    }
+    Ok(match pass {
+        Pass::BackwardWeights => Box::new(Weights::new(machine, &layer)?),
+        _ => Box::new(Maps::new(machine, &layer, pass)?),
+    })
 }
 
 /// What is refused.

@@ -10,6 +10,7 @@
 //! backward-weights a NaN pixel reaches every weight of its input channel. `depthwise` is like `im2col` in rows that are in
 //! the maps.
 
+mod blocking;
 mod buffer;
 #[cfg(feature = "candle")]
 pub mod candle;

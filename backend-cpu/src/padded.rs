@@ -9,12 +9,10 @@ mod made;
 mod maps;
 mod weights;
 
-use conv_core::{
-    ConvAlgorithm, ConvKernel, ConvProblem, Cost, Error, Machine, Operands, Pass, Result, Scratch,
-    Unsupported,
-};
+use conv_core::{ConvAlgorithm, ConvKernel, ConvProblem, Cost, Machine, Pass, Result, Unsupported};
 
 use crate::Cpu;
+use crate::blocking::{self, Planned};
 use crate::merge::merged;
 use maps::Maps;
 use weights::Weights;
@@ -33,71 +31,19 @@ impl ConvAlgorithm<Cpu> for Padded {
         problem: &ConvProblem,
         pass: Pass,
     ) -> std::result::Result<Cost, Unsupported> {
-        Blocking::new(machine, problem, pass).map(|blocking| blocking.cost())
+        plan(machine, problem, pass).map(|plan| plan.estimate())
     }
 
     fn build(&self, backend: &Cpu, problem: &ConvProblem, pass: Pass) -> Result<Box<dyn ConvKernel<Cpu>>> {
-        let algorithm = self.name();
-        let refused = |reason| Error::Refused { algorithm, pass, problem: Box::new(*problem), reason };
-        let blocking = Blocking::new(&backend.machine, problem, pass).map_err(refused)?;
-        Ok(Box::new(Kernel { problem: *problem, pass, blocking }))
+        blocking::build(self.name(), problem, pass, plan(&backend.machine, problem, pass))
     }
 }
 
-/// How the pass is cut into tasks.
-enum Blocking {
-    /// By maps: forward and backward-input.
-    Maps(Maps),
-    /// By weights.
-    Weights(Weights),
-}
-
-impl Blocking {
-    fn new(machine: &Machine, problem: &ConvProblem, pass: Pass) -> std::result::Result<Self, Unsupported> {
-        let layer = merged(problem);
-        Ok(match pass {
-            Pass::BackwardWeights => Blocking::Weights(Weights::new(machine, &layer)?),
-            _ => Blocking::Maps(Maps::new(machine, &layer, pass)?),
-        })
-    }
-
-    fn cost(&self) -> Cost {
-        match self {
-            Blocking::Maps(maps) => maps.cost(),
-            Blocking::Weights(weights) => weights.cost(),
-        }
-    }
-
-    fn workspace_len(&self) -> usize {
-        match self {
-            Blocking::Maps(maps) => maps.workspace_len(),
-            Blocking::Weights(weights) => weights.workspace_len(),
-        }
-    }
-}
-
-/// One problem and pass.
-struct Kernel {
-    problem: ConvProblem,
-    pass: Pass,
-    blocking: Blocking,
-}
-
-impl ConvKernel<Cpu> for Kernel {
-    fn workspace_len(&self) -> usize {
-        self.blocking.workspace_len()
-    }
-
-    fn run(&self, backend: &Cpu, operands: Operands<'_, Cpu>, scratch: Scratch<'_, Cpu>) -> Result<()> {
-        operands.check(backend, &self.problem, self.pass)?;
-        let found = scratch.workspace.len();
-        conv_core::algorithm::check_len("workspace", self.workspace_len().max(found), found)?;
-        let workspace = &mut scratch.workspace[..self.blocking.workspace_len()];
-        let Operands { lhs, rhs, out, bias, relu } = operands;
-        match &self.blocking {
-            Blocking::Maps(maps) => maps.run([lhs, rhs], out, (bias.map(|bias| &bias[..]), relu), workspace),
-            Blocking::Weights(weights) => weights.run([lhs, rhs], out, workspace),
-        }
-        Ok(())
-    }
+/// By maps in forward and backward-input, or by weights.
+fn plan(machine: &Machine, problem: &ConvProblem, pass: Pass) -> Planned {
+    let layer = merged(problem);
+    Ok(match pass {
+        Pass::BackwardWeights => Box::new(Weights::new(machine, &layer)?),
+        _ => Box::new(Maps::new(machine, &layer, pass)?),
+    })
 }

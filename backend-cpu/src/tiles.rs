@@ -9,9 +9,9 @@ mod grid;
 mod maps;
 mod weights;
 
-use conv_core::{ConvKernel, ConvProblem, Cost, Machine, Operands, Pass, Result, Scratch, Unsupported};
+use conv_core::{ConvProblem, Machine, Pass};
 
-use crate::Cpu;
+use crate::blocking::Planned;
 use crate::product::PANEL;
 pub(crate) use crate::product::{Kind, LANES};
 pub(crate) use grid::Correlation;
@@ -108,66 +108,15 @@ impl Spectrum {
     }
 }
 
-/// How a pass is cut into tasks.
-pub(crate) enum Plan<T> {
-    /// By tiles: forward and backward-input.
-    Maps(Maps<T>),
-    /// By weights.
-    Weights(Weights<T>),
-}
-
-impl<T: Transform> Plan<T> {
-    /// Plans a pass by correlations of these sizes.
-    pub(crate) fn new(
-        machine: &Machine,
-        problem: &ConvProblem,
-        pass: Pass,
-        (sizes, transform): (Correlation, T),
-    ) -> std::result::Result<Self, Unsupported> {
-        Ok(match pass {
-            Pass::BackwardWeights => Plan::Weights(Weights::new(machine, problem, sizes, transform)?),
-            _ => Plan::Maps(Maps::new(machine, problem, pass, sizes, transform)?),
-        })
-    }
-
-    /// What the pass takes.
-    pub(crate) fn cost(&self) -> Cost {
-        match self {
-            Plan::Maps(maps) => maps.cost(),
-            Plan::Weights(weights) => weights.cost(),
-        }
-    }
-
-    fn workspace_len(&self) -> usize {
-        match self {
-            Plan::Maps(maps) => maps.workspace_len(),
-            Plan::Weights(weights) => weights.workspace_len(),
-        }
-    }
-}
-
-/// One problem and pass.
-pub(crate) struct Kernel<T> {
-    pub(crate) problem: ConvProblem,
-    pub(crate) pass: Pass,
-    pub(crate) plan: Plan<T>,
-}
-
-impl<T: Transform> ConvKernel<Cpu> for Kernel<T> {
-    fn workspace_len(&self) -> usize {
-        self.plan.workspace_len()
-    }
-
-    fn run(&self, backend: &Cpu, operands: Operands<'_, Cpu>, scratch: Scratch<'_, Cpu>) -> Result<()> {
-        operands.check(backend, &self.problem, self.pass)?;
-        let found = scratch.workspace.len();
-        conv_core::algorithm::check_len("workspace", self.workspace_len().max(found), found)?;
-        let workspace = &mut scratch.workspace[..self.workspace_len()];
-        let Operands { lhs, rhs, out, bias, relu } = operands;
-        match &self.plan {
-            Plan::Maps(maps) => maps.run([lhs, rhs], out, (bias.map(|bias| &bias[..]), relu), workspace),
-            Plan::Weights(weights) => weights.run([lhs, rhs], out, workspace),
-        }
-        Ok(())
-    }
+/// Plans a pass by correlations of these sizes: by tiles in forward and backward-input, or by weights.
+pub(crate) fn plan(
+    machine: &Machine,
+    problem: &ConvProblem,
+    pass: Pass,
+    (sizes, transform): (Correlation, impl Transform + 'static),
+) -> Planned {
+    Ok(match pass {
+        Pass::BackwardWeights => Box::new(Weights::new(machine, problem, sizes, transform)?),
+        _ => Box::new(Maps::new(machine, problem, pass, sizes, transform)?),
+    })
 }

@@ -3,10 +3,11 @@
 mod linear;
 mod transform;
 
-use conv_core::{ConvAlgorithm, ConvKernel, ConvProblem, Cost, Error, Machine, Pass, Result, Unsupported};
+use conv_core::{ConvAlgorithm, ConvKernel, ConvProblem, Cost, Machine, Pass, Result, Unsupported};
 
 use crate::Cpu;
-use crate::tiles::{Correlation, Kernel, Plan};
+use crate::blocking::{self, Blocking, Planned};
+use crate::tiles::{self, Correlation};
 use transform::Sizes;
 
 /// Points of a tile along both axes.
@@ -30,38 +31,31 @@ impl ConvAlgorithm<Cpu> for Winograd {
         problem: &ConvProblem,
         pass: Pass,
     ) -> std::result::Result<Cost, Unsupported> {
-        plan(machine, problem, pass).map(|(_, cost)| cost)
+        plan(machine, problem, pass).map(|plan| plan.estimate())
     }
 
     fn build(&self, backend: &Cpu, problem: &ConvProblem, pass: Pass) -> Result<Box<dyn ConvKernel<Cpu>>> {
-        let algorithm = self.name();
-        let refused = |reason| Error::Refused { algorithm, pass, problem: Box::new(*problem), reason };
-        let (plan, _) = plan(&backend.machine, problem, pass).map_err(refused)?;
-        Ok(Box::new(Kernel { problem: *problem, pass, plan }))
+        blocking::build(self.name(), problem, pass, plan(&backend.machine, problem, pass))
     }
 }
 
 /// The tile of least predicted time.
-fn plan(
-    machine: &Machine,
-    problem: &ConvProblem,
-    pass: Pass,
-) -> std::result::Result<(Plan<Sizes>, Cost), Unsupported> {
+fn plan(machine: &Machine, problem: &ConvProblem, pass: Pass) -> Planned {
     let [first, rest @ ..] = problem.volume();
     let square = rest.iter().all(|axis| axis.kernel == 3 && axis.stride == 1 && axis.dilation == 1);
     if !(square && first.input == 1 && first.kernel == 1 && first.padding == (0, 0)) {
         return Err(Unsupported::Geometry("its kernel is not 3 x 3 in steps of one point".into()));
     }
     let seconds = |cost: &Cost| machine.model.seconds("winograd", pass, cost, machine.threads);
-    let mut best: Option<(Plan<Sizes>, Cost)> = None;
+    let mut best: Option<(Box<dyn Blocking>, f64)> = None;
     for tile in TILES {
         let kernel = if pass == Pass::BackwardWeights { tile - 2 } else { 3 };
         let sizes = Correlation { tile: [1, tile, tile], kernel: [1, kernel, kernel] };
-        let plan = Plan::new(machine, problem, pass, (sizes, Sizes { tile, kernel }))?;
-        let cost = plan.cost();
-        if best.as_ref().is_none_or(|(_, least)| seconds(&cost) < seconds(least)) {
-            best = Some((plan, cost));
+        let plan = tiles::plan(machine, problem, pass, (sizes, Sizes { tile, kernel }))?;
+        let seconds = seconds(&plan.estimate());
+        if best.as_ref().is_none_or(|(_, least)| seconds < *least) {
+            best = Some((plan, seconds));
         }
     }
-    Ok(best.expect("there are tiles"))
+    Ok(best.expect("there are tiles").0)
 }

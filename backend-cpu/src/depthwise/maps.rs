@@ -6,7 +6,8 @@ use conv_core::{ConvProblem, Cost, Machine, Pass, Role, Unsupported};
 use fft_core::interleave;
 
 use super::kernel::{Element, Place, Row};
-use super::{Field, ROW_MOVES, channel_blocks};
+use super::{Field, ROW_MOVES, boxes, channel_blocks};
+use crate::blocking::{Blocking, Epilogue};
 use crate::padding::{Class, Tap, classes, cut_axis, longest_band};
 use crate::product::LANES;
 use crate::raw::{Block, for_each_block, for_each_part};
@@ -65,14 +66,9 @@ impl Maps {
         Some([source, row])
     }
 
-    /// The boxes of targets, one after the other along the axis that is cut.
-    fn boxes(&self, band: usize) -> impl Iterator<Item = [Range<usize>; 3]> {
-        let (whole, cut) = (self.shapes[1].map(|len| 0..len), self.cut);
-        (0..whole[cut].end).step_by(band).map(move |begin| {
-            let mut targets = whole.clone();
-            targets[cut] = begin..(begin + band).min(whole[cut].end);
-            targets
-        })
+    /// The boxes of targets, with bands of this length.
+    fn boxes(&self, band: usize) -> impl Iterator<Item = [Range<usize>; 3]> + use<> {
+        boxes(self.shapes[1], self.cut, band)
     }
 
     /// The classes of an axis, of these targets.
@@ -99,20 +95,22 @@ impl Maps {
         met.filter(move |(position, _)| sources.contains(position))
     }
 
-    /// Values of the packed weights, `[block of channels][kernel point][channel]`, then of every thread's scratch.
-    pub(super) fn workspace_len(&self) -> usize {
-        self.packed() * channel_blocks(&self.problem).len()
-            + self.threads * self.scratch.iter().sum::<usize>()
-    }
-
     /// Packed weights of a block of channels.
     fn packed(&self) -> usize {
         self.problem.points(Role::Weight) * LANES
     }
+}
+
+impl Blocking for Maps {
+    /// Values of the packed weights, `[block of channels][kernel point][channel]`, then of every thread's scratch.
+    fn workspace_len(&self) -> usize {
+        self.packed() * channel_blocks(&self.problem).len()
+            + self.threads * self.scratch.iter().sum::<usize>()
+    }
 
     /// What the pass takes: a multiply-add of all lanes for every target and tap whose row is not in the padding; every
     /// value copied to and from lanes, and [`super::ROW_MOVES`] a row; each tensor once.
-    pub(super) fn cost(&self) -> Cost {
+    fn cost(&self) -> Cost {
         let (blocks, [_, targets]) = (channel_blocks(&self.problem).len(), self.shapes);
         let met = |axis: usize| {
             let met =
@@ -139,15 +137,15 @@ impl Maps {
         };
         let bands = targets[self.cut].div_ceil(self.band);
         let tasks = self.problem.batch().saturating_mul(blocks).saturating_mul(bands);
-        Cost { workspace: self.workspace_len() * size_of::<f32>(), ..cost.in_tasks(tasks, self.threads) }
+        cost.in_tasks(tasks, self.threads)
     }
 
     /// Computes the pass.
-    pub(super) fn run(
+    fn run(
         &self,
         [source, weight]: [&[f32]; 2],
         out: &mut [f32],
-        epilogue: (Option<&[f32]>, bool),
+        epilogue: Epilogue<'_>,
         workspace: &mut [f32],
     ) {
         let blocks = channel_blocks(&self.problem);

@@ -5,7 +5,8 @@ use std::ops::Range;
 use conv_core::{ConvProblem, Cost, Machine, Pass, Role, Unsupported};
 
 use super::kernel::{Element, Sum, tap_blocks};
-use super::{Field, channel_blocks};
+use super::{Field, boxes, channel_blocks};
+use crate::blocking::{Blocking, Epilogue};
 use crate::padding::{Class, Tap, classes, cut_axis, longest_band};
 use crate::product::LANES;
 use crate::raw::for_each_part;
@@ -51,14 +52,9 @@ impl Weights {
         Ok(weights)
     }
 
-    /// The boxes of outputs, one after the other along the axis that is cut.
-    fn boxes(&self, band: usize) -> impl Iterator<Item = [Range<usize>; 3]> {
-        let (whole, cut) = (self.problem.output_shape().map(|len| 0..len), self.cut);
-        (0..whole[cut].end).step_by(band).map(move |begin| {
-            let mut outputs = whole.clone();
-            outputs[cut] = begin..(begin + band).min(whole[cut].end);
-            outputs
-        })
+    /// The boxes of outputs, with bands of this length.
+    fn boxes(&self, band: usize) -> impl Iterator<Item = [Range<usize>; 3]> + use<> {
+        boxes(self.problem.output_shape(), self.cut, band)
     }
 
     /// What a box of outputs meets.
@@ -73,12 +69,6 @@ impl Weights {
     /// f32 values of the sums of a block of channels: `[kernel point][channel]`.
     fn sums(&self) -> usize {
         self.problem.points(Role::Weight) * LANES
-    }
-
-    /// Values of the sums of all parts, then of every thread's strips.
-    pub(super) fn workspace_len(&self) -> usize {
-        let sums = self.parts * channel_blocks(&self.problem).len() * self.sums();
-        sums + self.threads * self.scratch.iter().sum::<usize>()
     }
 
     /// The tiles of taps.
@@ -108,10 +98,18 @@ impl Weights {
         let at = move |output: usize| class.low() + (output * class.stride + first) as isize;
         (outputs.start.max(met.start)..outputs.end.min(met.end)).map(move |output| (output, at(output)))
     }
+}
+
+impl Blocking for Weights {
+    /// Values of the sums of all parts, then of every thread's strips.
+    fn workspace_len(&self) -> usize {
+        let sums = self.parts * channel_blocks(&self.problem).len() * self.sums();
+        sums + self.threads * self.scratch.iter().sum::<usize>()
+    }
 
     /// What the pass takes: a multiply-add of all lanes for every output and tap whose tile of taps meets a row that is not
     /// in the padding; every value copied to lanes; each tensor once, and the sums.
-    pub(super) fn cost(&self) -> Cost {
+    fn cost(&self) -> Cost {
         let outputs = self.problem.output_shape();
         let of_tile = |tile: &Tile| {
             let slices = self.met(0, 0..outputs[0], &(tile.slice..tile.slice + 1)).count();
@@ -133,11 +131,11 @@ impl Weights {
             ..Cost::default()
         };
         let tasks = self.parts.saturating_mul(blocks);
-        Cost { workspace: self.workspace_len() * size_of::<f32>(), ..cost.in_tasks(tasks, self.threads) }
+        cost.in_tasks(tasks, self.threads)
     }
 
     /// Computes the pass.
-    pub(super) fn run(&self, [input, gradient]: [&[f32]; 2], out: &mut [f32], workspace: &mut [f32]) {
+    fn run(&self, [input, gradient]: [&[f32]; 2], out: &mut [f32], _: Epilogue<'_>, workspace: &mut [f32]) {
         let blocks = channel_blocks(&self.problem);
         let (len, points) = (self.sums(), self.problem.points(Role::Weight));
         let (sums, scratch) = workspace.split_at_mut(self.parts * blocks.len() * len);

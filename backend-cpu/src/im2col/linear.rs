@@ -5,6 +5,7 @@ use std::ops::Range;
 use conv_core::{ConvProblem, Cost, Machine, Pass};
 
 use super::tensor_bytes;
+use crate::blocking::{Blocking, Epilogue};
 use crate::epilogue;
 use crate::raw::{Matrix, MatrixMut, for_each_part, for_each_rectangle, product};
 
@@ -27,35 +28,6 @@ pub(super) struct Linear {
 impl Linear {
     pub(super) fn new(machine: &Machine, problem: &ConvProblem, pass: Pass) -> Linear {
         Linear { problem: *problem, pass, threads: machine.threads.max(1) }
-    }
-
-    /// Operations are those of products whose sides are rounded up to register tiles; bytes are the operands once.
-    pub(super) fn cost(&self) -> Cost {
-        let problem = &self.problem;
-        let rounded = |count: usize, tile: usize| count.next_multiple_of(tile) as f64;
-        let sides = rounded(problem.group_out(), TILE[1]) * rounded(problem.batch(), TILE[0]);
-        let blocks = match self.pass {
-            Pass::BackwardWeights => self.output_blocks().len(),
-            _ => self.image_blocks().len(),
-        };
-        let tasks = problem.groups().saturating_mul(blocks);
-        let cost = Cost {
-            product_flops: 2.0 * problem.groups() as f64 * sides * problem.group_in() as f64,
-            moves: tasks as f64 * CALL,
-            bytes: tensor_bytes(problem),
-            launches: 1.0,
-            ..Cost::default()
-        };
-        cost.in_tasks(tasks, self.threads)
-    }
-
-    /// Computes the pass.
-    pub(super) fn run(&self, [lhs, rhs]: [&[f32]; 2], out: &mut [f32], (bias, relu): (Option<&[f32]>, bool)) {
-        match self.pass {
-            Pass::Forward => self.forward([lhs, rhs], out, bias, relu),
-            Pass::BackwardInput => self.backward_input([lhs, rhs], out),
-            Pass::BackwardWeights => self.backward_weights([lhs, rhs], out),
-        }
     }
 
     fn channels(&self) -> [usize; 3] {
@@ -132,6 +104,42 @@ impl Linear {
             let input = Matrix::new(&input[group * group_in..], batch, group_in, groups * group_in);
             product(MatrixMut::new(sum, block.len(), group_in, group_in), false, gradient, input);
         });
+    }
+}
+
+impl Blocking for Linear {
+    /// None.
+    fn workspace_len(&self) -> usize {
+        0
+    }
+
+    /// Operations are those of products whose sides are rounded up to register tiles; bytes are the operands once.
+    fn cost(&self) -> Cost {
+        let problem = &self.problem;
+        let rounded = |count: usize, tile: usize| count.next_multiple_of(tile) as f64;
+        let sides = rounded(problem.group_out(), TILE[1]) * rounded(problem.batch(), TILE[0]);
+        let blocks = match self.pass {
+            Pass::BackwardWeights => self.output_blocks().len(),
+            _ => self.image_blocks().len(),
+        };
+        let tasks = problem.groups().saturating_mul(blocks);
+        let cost = Cost {
+            product_flops: 2.0 * problem.groups() as f64 * sides * problem.group_in() as f64,
+            moves: tasks as f64 * CALL,
+            bytes: tensor_bytes(problem),
+            launches: 1.0,
+            ..Cost::default()
+        };
+        cost.in_tasks(tasks, self.threads)
+    }
+
+    /// Computes the pass.
+    fn run(&self, [lhs, rhs]: [&[f32]; 2], out: &mut [f32], (bias, relu): Epilogue<'_>, _: &mut [f32]) {
+        match self.pass {
+            Pass::Forward => self.forward([lhs, rhs], out, bias, relu),
+            Pass::BackwardInput => self.backward_input([lhs, rhs], out),
+            Pass::BackwardWeights => self.backward_weights([lhs, rhs], out),
+        }
     }
 }
 

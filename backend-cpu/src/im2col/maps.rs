@@ -8,6 +8,7 @@ use super::cut::Cut;
 use super::pack::{Group, Piece};
 use super::unfold::{Source, Unfold, for_each_row};
 use super::{MOST_VALUES, tensor_bytes, too_large};
+use crate::blocking::{Blocking, Epilogue};
 use crate::epilogue;
 use crate::padding::{COPIED, Class, Layout, Tap, classes};
 use crate::product::{Kind, LANES, PANEL, Product, Scalars};
@@ -154,15 +155,39 @@ impl Maps {
         channels(&self.problem, self.pass)
     }
 
+    /// Packs the weights of every group, piece after piece.
+    fn pack(&self, weight: &[f32], packed: &mut [f32]) {
+        let ([made, summed], points) = (self.channels(), self.problem.points(Role::Weight));
+        let (parts, pieces) = (self.parts.len(), self.pieces());
+        let of = |index: usize| {
+            let (rest, part) = (index / pieces, &self.parts[index / pieces % parts]);
+            (rest / parts, part, self.piece(part, index % pieces))
+        };
+        let range = |index: usize| {
+            let (group, _, piece) = of(index);
+            let first = group * self.packed + piece.first;
+            first..first + made * piece.row
+        };
+        let count = self.problem.groups() * parts * pieces;
+        for_each_part(packed, count, range, (&mut [], 0), |index, packed, _| {
+            let (group, part, piece) = of(index);
+            let weights = &weight[group * made * summed * points..][..made * summed * points];
+            let group = Group { weights, pass: self.pass, made, summed, points };
+            piece.pack(&group, &part.points, packed);
+        });
+    }
+}
+
+impl Blocking for Maps {
     /// Values of the packed weights, then of every thread's scratch.
-    pub(super) fn workspace_len(&self) -> usize {
+    fn workspace_len(&self) -> usize {
         self.problem.groups() * self.packed + self.threads * self.lens.iter().sum::<usize>()
     }
 
     /// What the pass takes: products of whole vectors of targets; every value copied to padded maps and from made ones,
     /// with 16 more a row, and in unfolded lines whole vectors, with one more a row, for every block of made channels;
     /// the operands once, and the weights for every box where the second-level cache does not keep them.
-    pub(super) fn cost(&self) -> Cost {
+    fn cost(&self) -> Cost {
         let [made, summed] = self.channels();
         let (groups, blocks) = (self.problem.groups() as f64, made.div_ceil(self.rows) as f64);
         let (mut flops, mut moves) = (0.0, self.packed as f64);
@@ -198,11 +223,11 @@ impl Maps {
     }
 
     /// Computes the pass.
-    pub(super) fn run(
+    fn run(
         &self,
         [source, weight]: [&[f32]; 2],
         out: &mut [f32],
-        epilogue: (Option<&[f32]>, bool),
+        epilogue: Epilogue<'_>,
         workspace: &mut [f32],
     ) {
         let (packed, scratch) = workspace.split_at_mut(self.problem.groups() * self.packed);
@@ -222,28 +247,6 @@ impl Maps {
             let packed = &packed[group * self.packed..][..self.packed];
             let rows = row..row + channels.len();
             Task { maps: self, group, rows, source, packed, epilogue }.run(&mut block, scratch);
-        });
-    }
-
-    /// Packs the weights of every group, piece after piece.
-    fn pack(&self, weight: &[f32], packed: &mut [f32]) {
-        let ([made, summed], points) = (self.channels(), self.problem.points(Role::Weight));
-        let (parts, pieces) = (self.parts.len(), self.pieces());
-        let of = |index: usize| {
-            let (rest, part) = (index / pieces, &self.parts[index / pieces % parts]);
-            (rest / parts, part, self.piece(part, index % pieces))
-        };
-        let range = |index: usize| {
-            let (group, _, piece) = of(index);
-            let first = group * self.packed + piece.first;
-            first..first + made * piece.row
-        };
-        let count = self.problem.groups() * parts * pieces;
-        for_each_part(packed, count, range, (&mut [], 0), |index, packed, _| {
-            let (group, part, piece) = of(index);
-            let weights = &weight[group * made * summed * points..][..made * summed * points];
-            let group = Group { weights, pass: self.pass, made, summed, points };
-            piece.pack(&group, &part.points, packed);
         });
     }
 }

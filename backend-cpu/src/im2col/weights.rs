@@ -9,6 +9,7 @@ use fft_core::{deinterleave, interleave, transpose16};
 use super::cut::Cut;
 use super::unfold::{Source, Unfold, for_each_row};
 use super::{MOST_VALUES, tensor_bytes, too_large};
+use crate::blocking::{Blocking, Epilogue};
 use crate::padding::{COPIED, Class, Layout, Tap, classes};
 use crate::product::{Kind, LANES, PANEL, Product, Scalars};
 use crate::raw::for_each_part;
@@ -108,11 +109,6 @@ impl Weights {
         of_part.checked_mul(self.parts)
     }
 
-    /// Values of the sums, then of every thread's scratch.
-    pub(super) fn workspace_len(&self) -> usize {
-        self.sums_len().unwrap_or(usize::MAX) + self.threads * self.lens.iter().sum::<usize>()
-    }
-
     /// The blocks of input channels of a group.
     fn blocks(&self) -> Vec<Range<usize>> {
         let group_in = self.problem.group_in();
@@ -122,64 +118,6 @@ impl Weights {
     fn layout(&self, [_, z, y, x]: &[Range<usize>; 4]) -> Layout {
         let [a, b, c] = self.axes.each_ref().map(|(class, _)| *class);
         Layout::new([a.within(z), b.within(y), c.within(x)])
-    }
-
-    /// What the pass takes: products of whole lanes of output channels; every value copied to padded maps, with 16 more
-    /// a row, in unfolded lines whole vectors, with one more a row, and into lanes for every block of input channels; the
-    /// operands once, and the sums of all parts written and read.
-    pub(super) fn cost(&self) -> Cost {
-        let (groups, group_in) = (self.problem.groups() as f64, self.problem.group_in());
-        let (outputs, blocks) = (self.outputs() as f64, group_in.div_ceil(self.channels));
-        let terms = self.terms() as f64;
-        let (mut flops, mut moves) = (0.0, 0.0);
-        for (ranges, times) in self.cut.kinds() {
-            let layout = self.layout(&ranges);
-            let [a, b, c] = layout.classes;
-            let rows = ranges[0].len() * a.count * b.count;
-            let targets = (rows * c.count) as f64;
-            flops += times * Kind::Real.flops() * targets * terms * outputs;
-            let padded = ranges[0].len() * (layout.map + 16 * layout.spans[0] * layout.spans[1]);
-            let line = rows * (c.count.next_multiple_of(COPIED) + COPIED);
-            let gradients = blocks as f64 * 2.0 * outputs * targets;
-            moves += times * (padded as f64 * group_in as f64 + terms * line as f64 + gradients);
-        }
-        let sums = self.sums_len().unwrap_or(usize::MAX) as f64;
-        let cost = Cost {
-            product_flops: flops * groups,
-            moves: moves * groups + sums,
-            bytes: tensor_bytes(&self.problem) + 8.0 * sums,
-            launches: 2.0,
-            ..Cost::default()
-        };
-        let tasks = self.problem.groups().saturating_mul(blocks).saturating_mul(self.parts);
-        cost.in_tasks(tasks, self.threads)
-    }
-
-    /// Computes the pass.
-    pub(super) fn run(&self, [input, gradient]: [&[f32]; 2], out: &mut [f32], workspace: &mut [f32]) {
-        let (sums, scratch) = workspace.split_at_mut(self.sums_len().unwrap_or(usize::MAX));
-        let (boxes, blocks, groups) = (self.cut.len(), self.blocks(), self.problem.groups());
-        let taps = self.problem.points(Role::Weight);
-        let scratch_len = self.lens.iter().sum();
-        let of = |index: usize| {
-            let (rest, block) = (index / blocks.len(), &blocks[index % blocks.len()]);
-            (rest / groups, rest % groups, block.clone())
-        };
-        let range = |index: usize| {
-            let (part, group, block) = of(index);
-            let first = (part * groups + group) * self.terms();
-            (first + block.start * taps) * self.outputs()..(first + block.end * taps) * self.outputs()
-        };
-        let tasks = self.parts * groups * blocks.len();
-        for_each_part(sums, tasks, range, (&mut *scratch, scratch_len), |index, sums, scratch| {
-            let (part, group, channels) = of(index);
-            let task = Task { weights: self, input, gradient, group, channels };
-            let share = part * boxes / self.parts..(part + 1) * boxes / self.parts;
-            for number in share.clone() {
-                task.add(&self.cut.at(number), number > share.start, sums, scratch);
-            }
-        });
-        self.finish(sums, out, (scratch, scratch_len));
     }
 
     /// Adds the parts, and takes output channels out of the lanes.
@@ -215,6 +153,71 @@ impl Weights {
                 deinterleave(strip, &mut rows[..channels(index).1]).expect(FITS);
             }
         });
+    }
+}
+
+impl Blocking for Weights {
+    /// Values of the sums, then of every thread's scratch.
+    fn workspace_len(&self) -> usize {
+        self.sums_len().unwrap_or(usize::MAX) + self.threads * self.lens.iter().sum::<usize>()
+    }
+
+    /// What the pass takes: products of whole lanes of output channels; every value copied to padded maps, with 16 more
+    /// a row, in unfolded lines whole vectors, with one more a row, and into lanes for every block of input channels; the
+    /// operands once, and the sums of all parts written and read.
+    fn cost(&self) -> Cost {
+        let (groups, group_in) = (self.problem.groups() as f64, self.problem.group_in());
+        let (outputs, blocks) = (self.outputs() as f64, group_in.div_ceil(self.channels));
+        let terms = self.terms() as f64;
+        let (mut flops, mut moves) = (0.0, 0.0);
+        for (ranges, times) in self.cut.kinds() {
+            let layout = self.layout(&ranges);
+            let [a, b, c] = layout.classes;
+            let rows = ranges[0].len() * a.count * b.count;
+            let targets = (rows * c.count) as f64;
+            flops += times * Kind::Real.flops() * targets * terms * outputs;
+            let padded = ranges[0].len() * (layout.map + 16 * layout.spans[0] * layout.spans[1]);
+            let line = rows * (c.count.next_multiple_of(COPIED) + COPIED);
+            let gradients = blocks as f64 * 2.0 * outputs * targets;
+            moves += times * (padded as f64 * group_in as f64 + terms * line as f64 + gradients);
+        }
+        let sums = self.sums_len().unwrap_or(usize::MAX) as f64;
+        let cost = Cost {
+            product_flops: flops * groups,
+            moves: moves * groups + sums,
+            bytes: tensor_bytes(&self.problem) + 8.0 * sums,
+            launches: 2.0,
+            ..Cost::default()
+        };
+        let tasks = self.problem.groups().saturating_mul(blocks).saturating_mul(self.parts);
+        cost.in_tasks(tasks, self.threads)
+    }
+
+    /// Computes the pass.
+    fn run(&self, [input, gradient]: [&[f32]; 2], out: &mut [f32], _: Epilogue<'_>, workspace: &mut [f32]) {
+        let (sums, scratch) = workspace.split_at_mut(self.sums_len().unwrap_or(usize::MAX));
+        let (boxes, blocks, groups) = (self.cut.len(), self.blocks(), self.problem.groups());
+        let taps = self.problem.points(Role::Weight);
+        let scratch_len = self.lens.iter().sum();
+        let of = |index: usize| {
+            let (rest, block) = (index / blocks.len(), &blocks[index % blocks.len()]);
+            (rest / groups, rest % groups, block.clone())
+        };
+        let range = |index: usize| {
+            let (part, group, block) = of(index);
+            let first = (part * groups + group) * self.terms();
+            (first + block.start * taps) * self.outputs()..(first + block.end * taps) * self.outputs()
+        };
+        let tasks = self.parts * groups * blocks.len();
+        for_each_part(sums, tasks, range, (&mut *scratch, scratch_len), |index, sums, scratch| {
+            let (part, group, channels) = of(index);
+            let task = Task { weights: self, input, gradient, group, channels };
+            let share = part * boxes / self.parts..(part + 1) * boxes / self.parts;
+            for number in share.clone() {
+                task.add(&self.cut.at(number), number > share.start, sums, scratch);
+            }
+        });
+        self.finish(sums, out, (scratch, scratch_len));
     }
 }
 

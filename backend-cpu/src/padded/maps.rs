@@ -6,6 +6,7 @@ use conv_core::{ConvProblem, Cost, Machine, Pass, Role, Unsupported};
 
 use super::kernel::{MOST_ROWS, Products};
 use super::made::Made;
+use crate::blocking::{Blocking, Epilogue};
 use crate::padding::{Class, Layout, MOST_VALUES, TAIL, Tap, classes, cut_axis, longest_band, pad};
 use crate::raw::{Columns, for_each_part, for_each_rectangle};
 use crate::split::blocks;
@@ -109,79 +110,10 @@ impl Maps {
         (0..targets).step_by(self.band).map(|begin| begin..(begin + self.band).min(targets)).collect()
     }
 
-    /// Values of the packed weights, then of every thread's maps.
-    pub(super) fn workspace_len(&self) -> usize {
-        self.problem.len(Role::Weight) + self.threads * self.scratch.iter().sum::<usize>()
-    }
-
-    /// What the pass takes: every vector of every tile as a multiply-add of all its lanes; every value copied to or
-    /// from padded and made maps by [`copied`], and [`TASK_MOVES`] more a task; each tensor once.
-    pub(super) fn cost(&self) -> Cost {
-        let [made, summed] = self.channels();
-        let maps = self.problem.batch() as f64 * self.problem.groups() as f64;
-        let bands = self.bands();
-        let (mut flops, mut moves) = (0.0, 0.0);
-        // All bands but the last are taken to be alike.
-        let first = (bands[0].clone(), (bands.len() - 1) as f64);
-        let last = (bands[bands.len() - 1].clone(), 1.0);
-        for (band, times) in [first, last] {
-            for [a, b, c] in self.combinations() {
-                let layout = Layout::new(self.of_band([a.0, b.0, c.0], &band));
-                if layout.classes.iter().any(|class| class.count == 0) {
-                    continue;
-                }
-                let terms = summed as f64 * (a.1.len() * b.1.len() * c.1.len()) as f64;
-                let vectors = Made::new(&layout).vectors(self.lanes);
-                flops += times * 2.0 * (self.lanes * vectors * made) as f64 * terms;
-                let classes = layout.classes;
-                let rows = classes[0].count * classes[1].count;
-                let strided = classes.iter().any(|class| class.stride > 1);
-                let padded = copied(layout.spans[0] * layout.spans[1], layout.map, strided);
-                let stored = copied(rows, rows * classes[2].count, classes[2].step > 1);
-                moves += times * (padded * summed as f64 + stored * made as f64);
-            }
-        }
-        let bytes = 4.0 * self.pass.roles().map(|role| self.problem.len(role) as f64).iter().sum::<f64>();
-        let tasks = self.problem.batch().saturating_mul(self.problem.groups()).saturating_mul(bands.len());
-        let cost = Cost {
-            product_flops: flops * maps,
-            moves: moves * maps + TASK_MOVES * tasks as f64 + self.problem.len(Role::Weight) as f64,
-            bytes,
-            launches: 2.0,
-            ..Cost::default()
-        };
-        Cost { workspace: self.workspace_len() * size_of::<f32>(), ..cost.in_tasks(tasks, self.threads) }
-    }
-
     /// Classes of a task.
     fn of_band(&self, mut classes: [Class; 3], band: &Range<usize>) -> [Class; 3] {
         classes[self.cut] = classes[self.cut].within(band);
         classes
-    }
-
-    /// Computes the pass.
-    pub(super) fn run(
-        &self,
-        [source, weight]: [&[f32]; 2],
-        out: &mut [f32],
-        epilogue: (Option<&[f32]>, bool),
-        workspace: &mut [f32],
-    ) {
-        let (packed, scratch) = workspace.split_at_mut(self.problem.len(Role::Weight));
-        self.pack(weight, packed);
-        let (shape, made) = (target_shape(&self.problem, self.pass), self.channels()[0]);
-        let (points, rest) = (shape.iter().product(), shape[self.cut + 1..].iter().product::<usize>());
-        let (images, groups) = (self.problem.batch(), self.problem.groups());
-        let rows: Vec<_> = (0..images * groups).map(|maps| maps * made..(maps + 1) * made).collect();
-        let bands = self.bands();
-        let columns: Vec<_> = bands.iter().map(|band| band.start * rest..band.end * rest).collect();
-        let parts: Vec<Vec<Part>> = bands.iter().map(|band| self.parts(band)).collect();
-        let scratch = (scratch, self.scratch.iter().sum());
-        for_each_rectangle(out, points, [&rows, &columns], scratch, |[maps, band], mut out, scratch| {
-            let (image, group, begin) = (maps / groups, maps % groups, columns[band].start);
-            let task = Task { maps: self, source, packed, epilogue, image, group, begin };
-            task.run(&parts[band], &mut out, scratch);
-        });
     }
 
     /// The targets of a band, by classes.
@@ -237,6 +169,77 @@ impl Maps {
                 }
             },
         );
+    }
+}
+
+impl Blocking for Maps {
+    /// Values of the packed weights, then of every thread's maps.
+    fn workspace_len(&self) -> usize {
+        self.problem.len(Role::Weight) + self.threads * self.scratch.iter().sum::<usize>()
+    }
+
+    /// What the pass takes: every vector of every tile as a multiply-add of all its lanes; every value copied to or
+    /// from padded and made maps by [`copied`], and [`TASK_MOVES`] more a task; each tensor once.
+    fn cost(&self) -> Cost {
+        let [made, summed] = self.channels();
+        let maps = self.problem.batch() as f64 * self.problem.groups() as f64;
+        let bands = self.bands();
+        let (mut flops, mut moves) = (0.0, 0.0);
+        // All bands but the last are taken to be alike.
+        let first = (bands[0].clone(), (bands.len() - 1) as f64);
+        let last = (bands[bands.len() - 1].clone(), 1.0);
+        for (band, times) in [first, last] {
+            for [a, b, c] in self.combinations() {
+                let layout = Layout::new(self.of_band([a.0, b.0, c.0], &band));
+                if layout.classes.iter().any(|class| class.count == 0) {
+                    continue;
+                }
+                let terms = summed as f64 * (a.1.len() * b.1.len() * c.1.len()) as f64;
+                let vectors = Made::new(&layout).vectors(self.lanes);
+                flops += times * 2.0 * (self.lanes * vectors * made) as f64 * terms;
+                let classes = layout.classes;
+                let rows = classes[0].count * classes[1].count;
+                let strided = classes.iter().any(|class| class.stride > 1);
+                let padded = copied(layout.spans[0] * layout.spans[1], layout.map, strided);
+                let stored = copied(rows, rows * classes[2].count, classes[2].step > 1);
+                moves += times * (padded * summed as f64 + stored * made as f64);
+            }
+        }
+        let bytes = 4.0 * self.pass.roles().map(|role| self.problem.len(role) as f64).iter().sum::<f64>();
+        let tasks = self.problem.batch().saturating_mul(self.problem.groups()).saturating_mul(bands.len());
+        let cost = Cost {
+            product_flops: flops * maps,
+            moves: moves * maps + TASK_MOVES * tasks as f64 + self.problem.len(Role::Weight) as f64,
+            bytes,
+            launches: 2.0,
+            ..Cost::default()
+        };
+        cost.in_tasks(tasks, self.threads)
+    }
+
+    /// Computes the pass.
+    fn run(
+        &self,
+        [source, weight]: [&[f32]; 2],
+        out: &mut [f32],
+        epilogue: Epilogue<'_>,
+        workspace: &mut [f32],
+    ) {
+        let (packed, scratch) = workspace.split_at_mut(self.problem.len(Role::Weight));
+        self.pack(weight, packed);
+        let (shape, made) = (target_shape(&self.problem, self.pass), self.channels()[0]);
+        let (points, rest) = (shape.iter().product(), shape[self.cut + 1..].iter().product::<usize>());
+        let (images, groups) = (self.problem.batch(), self.problem.groups());
+        let rows: Vec<_> = (0..images * groups).map(|maps| maps * made..(maps + 1) * made).collect();
+        let bands = self.bands();
+        let columns: Vec<_> = bands.iter().map(|band| band.start * rest..band.end * rest).collect();
+        let parts: Vec<Vec<Part>> = bands.iter().map(|band| self.parts(band)).collect();
+        let scratch = (scratch, self.scratch.iter().sum());
+        for_each_rectangle(out, points, [&rows, &columns], scratch, |[maps, band], mut out, scratch| {
+            let (image, group, begin) = (maps / groups, maps % groups, columns[band].start);
+            let task = Task { maps: self, source, packed, epilogue, image, group, begin };
+            task.run(&parts[band], &mut out, scratch);
+        });
     }
 }
 

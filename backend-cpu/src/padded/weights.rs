@@ -8,6 +8,7 @@ use conv_core::{ConvProblem, Cost, Machine, Pass, Role, Unsupported};
 use super::kernel::{MOST_SUMMED_ROWS, Sums};
 use super::made::Made;
 use super::maps::{MOST_WEIGHTS, TASK_MOVES, copied};
+use crate::blocking::{Blocking, Epilogue};
 use crate::padding::{Class, Layout, MOST_VALUES, TAIL, Tap, classes, cut_axis, longest_band, pad};
 use crate::raw::for_each_part;
 use crate::split::blocks;
@@ -114,14 +115,16 @@ impl Weights {
         let outputs = self.problem.output_shape()[self.cut];
         (0..outputs).step_by(self.band).map(move |begin| begin..(begin + self.band).min(outputs))
     }
+}
 
+impl Blocking for Weights {
     /// Values of the sums of all parts, then of every thread's maps.
-    pub(super) fn workspace_len(&self) -> usize {
+    fn workspace_len(&self) -> usize {
         self.parts * self.problem.len(Role::Weight) + self.threads * self.scratch.iter().sum::<usize>()
     }
 
     /// What the pass takes; counted as forward is.
-    pub(super) fn cost(&self) -> Cost {
+    fn cost(&self) -> Cost {
         let terms = self.problem.group_in() * self.problem.points(Role::Weight);
         let (mut flops, mut moves) = (0.0, 0.0);
         let outputs = self.problem.output_shape()[self.cut];
@@ -153,14 +156,11 @@ impl Weights {
             launches: 2.0,
             ..Cost::default()
         };
-        Cost {
-            workspace: self.workspace_len().saturating_mul(size_of::<f32>()),
-            ..cost.in_tasks(tasks, self.threads)
-        }
+        cost.in_tasks(tasks, self.threads)
     }
 
     /// Computes the pass.
-    pub(super) fn run(&self, [input, gradient]: [&[f32]; 2], out: &mut [f32], workspace: &mut [f32]) {
+    fn run(&self, [input, gradient]: [&[f32]; 2], out: &mut [f32], _: Epilogue<'_>, workspace: &mut [f32]) {
         let len = self.problem.len(Role::Weight);
         let (sums, scratch) = workspace.split_at_mut(self.parts * len);
         sums.fill(0.0);

@@ -11,6 +11,7 @@ use fft_core::interleave;
 
 use super::grid::{Correlation, Grid, Group};
 use super::{LANES, Spectrum, Transform, element_blocks, transformed};
+use crate::blocking::{Blocking, Epilogue};
 use crate::epilogue;
 use crate::product::{PANEL, Product, Scalars};
 use crate::raw::{Block, for_each_block, for_each_part};
@@ -160,15 +161,17 @@ impl<T: Transform> Maps<T> {
         };
         private + self.products().len() + self.strip_len() + self.transform.scratch_len()
     }
+}
 
+impl<T: Transform> Blocking for Maps<T> {
     /// Values of the kept points, then of every thread's scratch.
-    pub(super) fn workspace_len(&self) -> usize {
+    fn workspace_len(&self) -> usize {
         self.kept_len() + self.threads * self.scratch_len()
     }
 
     /// What the pass takes: transforms of whole blocks of channels, products of whole blocks of made channels; every
     /// value copied to and from lanes; the tensors and what [`Maps::bytes`] says.
-    pub(super) fn cost(&self) -> Cost {
+    fn cost(&self) -> Cost {
         let [made, summed] = self.channels();
         let lanes = |channels: usize| (element_blocks(channels) * LANES) as f64;
         let [data, kernel, target] = self.transform.flops().map(|flops| flops as f64);
@@ -195,15 +198,15 @@ impl<T: Transform> Maps<T> {
             launches: 2.0 * groups,
             ..Cost::default()
         };
-        Cost { workspace: self.workspace_len() * size_of::<f32>(), ..cost.in_tasks(tasks, self.threads) }
+        cost.in_tasks(tasks, self.threads)
     }
 
     /// Computes the pass.
-    pub(super) fn run(
+    fn run(
         &self,
         [source, weight]: [&[f32]; 2],
         out: &mut [f32],
-        epilogue: (Option<&[f32]>, bool),
+        epilogue: Epilogue<'_>,
         workspace: &mut [f32],
     ) {
         let (kept, scratch) = workspace.split_at_mut(self.kept_len());

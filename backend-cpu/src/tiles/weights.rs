@@ -9,6 +9,7 @@ use fft_core::deinterleave;
 
 use super::grid::{Correlation, Grid, Group};
 use super::{LANES, Spectrum, Transform, element_blocks, transformed};
+use crate::blocking::{Blocking, Epilogue};
 use crate::product::{PANEL, Product, Scalars};
 use crate::raw::for_each_part;
 use crate::strip::{self, FITS, Source};
@@ -116,15 +117,17 @@ impl<T: Transform> Weights<T> {
         let private = if self.staged { 0 } else { self.group_len() };
         private + self.strip_len() + self.transform.scratch_len()
     }
+}
 
+impl<T: Transform> Blocking for Weights<T> {
     /// Values of kept points and of every thread's scratch.
-    pub(super) fn workspace_len(&self) -> usize {
+    fn workspace_len(&self) -> usize {
         self.kept_lens().iter().sum::<usize>() + self.threads * self.scratch_len()
     }
 
     /// What the pass takes: transforms of whole blocks of channels, products of whole blocks of output channels; every
     /// value copied to and from lanes; the tensors, the sums, and points that leave the cache.
-    pub(super) fn cost(&self) -> Cost {
+    fn cost(&self) -> Cost {
         let (cin, cout) = (self.problem.group_in(), self.problem.group_out());
         let lanes = |channels: usize| (element_blocks(channels) * LANES) as f64;
         let [data, kernel, target] = self.transform.flops().map(|flops| flops as f64);
@@ -147,11 +150,11 @@ impl<T: Transform> Weights<T> {
             launches: 3.0 * groups,
             ..Cost::default()
         };
-        Cost { workspace: self.workspace_len() * size_of::<f32>(), ..cost.in_tasks(tasks, self.threads) }
+        cost.in_tasks(tasks, self.threads)
     }
 
     /// Computes the pass.
-    pub(super) fn run(&self, [input, gradient]: [&[f32]; 2], out: &mut [f32], workspace: &mut [f32]) {
+    fn run(&self, [input, gradient]: [&[f32]; 2], out: &mut [f32], _: Epilogue<'_>, workspace: &mut [f32]) {
         let [kept, sums] = self.kept_lens();
         let (kept, rest) = workspace.split_at_mut(kept);
         let (sums, scratch) = rest.split_at_mut(sums);

@@ -1,0 +1,66 @@
+//! What the engines that cut a pass into tasks have in common: they are estimated, built and run in the same way.
+
+use conv_core::algorithm::check_len;
+use conv_core::{ConvKernel, ConvProblem, Cost, Error, Operands, Pass, Result, Scratch, Unsupported};
+
+use crate::Cpu;
+
+/// What follows the sums of a forward pass: a bias for every output channel, and whether negative outputs become zero.
+pub(crate) type Epilogue<'a> = (Option<&'a [f32]>, bool);
+
+/// How a pass is cut into tasks; or why it is not.
+pub(crate) type Planned = std::result::Result<Box<dyn Blocking>, Unsupported>;
+
+/// How a pass is cut into tasks.
+pub(crate) trait Blocking: Send + Sync {
+    /// Values of workspace.
+    fn workspace_len(&self) -> usize;
+
+    /// What the pass takes, the workspace aside.
+    fn cost(&self) -> Cost;
+
+    /// Computes the pass.
+    fn run(&self, factors: [&[f32]; 2], out: &mut [f32], epilogue: Epilogue<'_>, workspace: &mut [f32]);
+
+    /// What the pass takes.
+    fn estimate(&self) -> Cost {
+        Cost { workspace: self.workspace_len() * size_of::<f32>(), ..self.cost() }
+    }
+}
+
+/// The kernel of a pass.
+///
+/// # Errors
+/// [`Error::Refused`] with the reason.
+pub(crate) fn build(
+    algorithm: &'static str,
+    problem: &ConvProblem,
+    pass: Pass,
+    planned: Planned,
+) -> Result<Box<dyn ConvKernel<Cpu>>> {
+    let refused = |reason| Error::Refused { algorithm, pass, problem: Box::new(*problem), reason };
+    Ok(Box::new(Kernel { problem: *problem, pass, blocking: planned.map_err(refused)? }))
+}
+
+/// One problem and pass.
+struct Kernel {
+    problem: ConvProblem,
+    pass: Pass,
+    blocking: Box<dyn Blocking>,
+}
+
+impl ConvKernel<Cpu> for Kernel {
+    fn workspace_len(&self) -> usize {
+        self.blocking.workspace_len()
+    }
+
+    fn run(&self, backend: &Cpu, operands: Operands<'_, Cpu>, scratch: Scratch<'_, Cpu>) -> Result<()> {
+        operands.check(backend, &self.problem, self.pass)?;
+        let (len, found) = (self.workspace_len(), scratch.workspace.len());
+        check_len("workspace", len.max(found), found)?;
+        let Operands { lhs, rhs, out, bias, relu } = operands;
+        let epilogue = (bias.map(|bias| &bias[..]), relu);
+        self.blocking.run([lhs, rhs], out, epilogue, &mut scratch.workspace[..len]);
+        Ok(())
+    }
+}
