@@ -1,15 +1,21 @@
 //! A backend of plain vectors without algorithms of its own, for tests of the contract itself.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
 use crate::algorithm::check_len;
-use crate::{Backend, ConvAlgorithm, CostModel, Machine, Result, TableSource};
+use crate::{Backend, ConvAlgorithm, CostModel, Machine, Result, Stopwatch, TableSource};
 
 /// Memory of a [`HostBackend`].
 pub type HostBuffer = Vec<f32>;
 
-/// A backend in host memory that runs the algorithms it is given.
+/// A backend in host memory that runs the algorithms it is given. Its clock stands still but for what its
+/// algorithms [take](HostBackend::take).
 pub struct HostBackend {
     algorithms: &'static [&'static dyn ConvAlgorithm<HostBackend>],
     machine: Machine,
+    nanoseconds: Arc<AtomicU64>,
 }
 
 impl HostBackend {
@@ -25,7 +31,12 @@ impl HostBackend {
             model,
             table: TableSource::Committed,
         };
-        HostBackend { algorithms, machine }
+        HostBackend { algorithms, machine, nanoseconds: Arc::default() }
+    }
+
+    /// Moves the backend's clock, without waiting.
+    pub fn take(&self, time: Duration) {
+        self.nanoseconds.fetch_add(time.as_nanos() as u64, Ordering::Relaxed);
     }
 }
 
@@ -54,6 +65,12 @@ impl Backend for HostBackend {
         check_len("download", from.len(), to.len())?;
         to.copy_from_slice(from);
         Ok(())
+    }
+
+    fn stopwatch(&self) -> Result<Stopwatch> {
+        let clock = Arc::clone(&self.nanoseconds);
+        let start = clock.load(Ordering::Relaxed);
+        Ok(Box::new(move || Ok(Duration::from_nanos(clock.load(Ordering::Relaxed) - start).as_secs_f64())))
     }
 
     fn algorithms(&self) -> &'static [&'static dyn ConvAlgorithm<Self>] {
