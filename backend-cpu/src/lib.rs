@@ -11,9 +11,11 @@
 //! the maps.
 
 mod blocking;
+mod broadcast;
 mod buffer;
 #[cfg(feature = "candle")]
 pub mod candle;
+mod channels;
 mod counted;
 mod depthwise;
 mod direct;
@@ -47,6 +49,7 @@ static ALGORITHMS: &[&dyn ConvAlgorithm<Cpu>] = &[
     &direct::Direct,
     &padded::Padded,
     &depthwise::Depthwise,
+    &broadcast::Broadcast,
     &im2col::Im2col,
     &fft::FFT,
     &fft::FFT_SINGLE,

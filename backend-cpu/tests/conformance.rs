@@ -21,7 +21,7 @@ fn every_algorithm_passes_the_suite() {
     );
     let all = problems.len() * 3;
     println!("{:?}, worst error {:.1e}", outcome.runs, outcome.worst);
-    for algorithm in ["direct", "im2col"] {
+    for algorithm in ["direct", "im2col", "broadcast"] {
         assert_eq!(outcome.runs_of(algorithm), all, "{algorithm} takes every problem");
     }
     let sums = problems.iter().filter(|problem| problem.volume().iter().all(meets)).count() * 3;

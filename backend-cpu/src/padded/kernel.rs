@@ -23,6 +23,14 @@ const fn widest(registers: usize, rows: usize) -> usize {
     }
 }
 
+/// Loads of all tiles of so many channels and vectors, for a term; or for a vector, and terms: vectors that lie anywhere
+/// are loaded as two.
+pub(super) fn loads(lanes: usize, channels: usize, most_rows: usize, vectors: usize) -> f64 {
+    let registers = if lanes >= WIDTH { 32 } else { 16 };
+    let of = |rows: usize| 2 * vectors + rows * vectors.div_ceil(widest(registers, rows));
+    blocks(channels, most_rows).map(|block| of(block.len())).sum::<usize>() as f64
+}
+
 /// Calls `$self.$method::<S, $rows, W>` for tiles of `W` vectors or terms that share `$len` evenly.
 macro_rules! in_tiles {
     ($self:ident, $method:ident, $simd:expr, $rows:ident, $len:expr) => {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use conv_core::{ConvProblem, Cost, Machine, Pass, Role, Unsupported};
 
-use super::kernel::{MOST_ROWS, Products};
+use super::kernel::{MOST_ROWS, Products, loads};
 use super::made::Made;
 use crate::blocking::{Blocking, Epilogue};
 use crate::padding::{Class, Layout, MOST_VALUES, TAIL, Tap, classes, cut_axis, longest_band, pad};
@@ -179,7 +179,7 @@ impl Blocking for Maps {
     }
 
     /// What the pass takes: every vector of every tile as a multiply-add of all its lanes; every value copied to or
-    /// from padded and made maps by [`copied`], and [`TASK_MOVES`] more a task; each tensor once.
+    /// from padded and made maps by [`copied`], one move for every load of a tile, and [`TASK_MOVES`] more a task; each tensor once.
     fn cost(&self) -> Cost {
         let [made, summed] = self.channels();
         let maps = self.problem.batch() as f64 * self.problem.groups() as f64;
@@ -203,6 +203,7 @@ impl Blocking for Maps {
                 let padded = copied(layout.spans[0] * layout.spans[1], layout.map, strided);
                 let stored = copied(rows, rows * classes[2].count, classes[2].step > 1);
                 moves += times * (padded * summed as f64 + stored * made as f64);
+                moves += times * terms * loads(self.lanes, made, MOST_ROWS, vectors);
             }
         }
         let bytes = 4.0 * self.pass.roles().map(|role| self.problem.len(role) as f64).iter().sum::<f64>();

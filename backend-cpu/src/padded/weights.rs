@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use conv_core::{ConvProblem, Cost, Machine, Pass, Role, Unsupported};
 
-use super::kernel::{MOST_SUMMED_ROWS, Sums};
+use super::kernel::{MOST_SUMMED_ROWS, Sums, loads};
 use super::made::Made;
 use super::maps::{MOST_WEIGHTS, TASK_MOVES, copied};
 use crate::blocking::{Blocking, Epilogue};
@@ -33,6 +33,7 @@ pub(super) struct Weights {
     /// Values of a task's padded maps, and of its gradients.
     scratch: [usize; 2],
     threads: usize,
+    lanes: usize,
 }
 
 impl Weights {
@@ -62,6 +63,7 @@ impl Weights {
             divisions,
             scratch: [0; 2],
             threads,
+            lanes: machine.lanes.max(1),
         };
         let (band, scratch) = longest_band(shape[cut], cached, |band| weights.values(band), |_| false)?;
         (weights.band, weights.scratch) = (band, scratch);
@@ -144,6 +146,8 @@ impl Blocking for Weights {
             // Sums are added lane by lane.
             let reduced = terms as f64 * self.problem.group_out() as f64 * 16.0;
             moves += times * reduced / self.images as f64;
+            let vectors = made / self.lanes as f64;
+            moves += times * vectors * loads(self.lanes, self.problem.group_out(), MOST_SUMMED_ROWS, terms);
         }
         let maps = self.problem.batch() as f64 * self.problem.groups() as f64;
         let lens = Pass::BackwardWeights.roles().map(|role| self.problem.len(role) as f64);

@@ -27,6 +27,21 @@ pub(crate) struct Tap {
 }
 
 impl Class {
+    /// One target that reads `len` positions from `low` on.
+    pub(crate) fn positions(low: isize, len: usize) -> Class {
+        Class { first: 0, step: 1, count: 1, stride: 1, low, reach: len - 1 }
+    }
+
+    /// A class that reads what all of these read: the only one itself.
+    pub(crate) fn covering(classes: impl Iterator<Item = Class>) -> Class {
+        let cover = |a: Class, b: Class| {
+            let end = |class: Class| class.low + class.span() as isize;
+            let (low, end) = (a.low.min(b.low), end(a).max(end(b)));
+            Class::positions(low, (end - low) as usize)
+        };
+        classes.reduce(cover).unwrap_or_else(|| Class::positions(0, 1))
+    }
+
     /// Positions of the source that are read.
     pub(crate) fn span(&self) -> usize {
         (self.count.max(1) - 1) * self.stride + self.reach + 1

@@ -1,11 +1,12 @@
-//! Backward-weights: tasks sum over some images for 16 channels; then the sums of the parts are added.
+//! Backward-weights: tasks sum over some images for up to 16 output channels; then the sums of the parts are added.
 
+use std::marker::PhantomData;
 use std::ops::Range;
 
 use conv_core::{ConvProblem, Cost, Machine, Pass, Role, Unsupported};
 
-use super::kernel::{Element, Sum, tap_blocks};
-use super::{Field, boxes, channel_blocks};
+use super::kernel::{Sum, tap_blocks};
+use super::{Element, Field, Value, boxes, channel_blocks};
 use crate::blocking::{Blocking, Epilogue};
 use crate::padding::{Class, Tap, classes, cut_axis, longest_band};
 use crate::product::LANES;
@@ -19,41 +20,54 @@ const TASKS_PER_THREAD: usize = 2;
 const SUMMED: usize = 1024;
 
 /// The blocking of one problem.
-pub(super) struct Weights {
+pub(super) struct Weights<T> {
     problem: ConvProblem,
+    /// Output channels of the tasks, by blocks.
+    blocks: Vec<Range<usize>>,
     /// Outputs by axis, and their taps.
     classes: [(Class, Vec<Tap>); 3],
     cut: usize,
     band: usize,
     /// Parts that the batch is cut into.
     parts: usize,
-    /// f32 values of a task's strips of inputs, or of sums, and of gradients.
+    /// f32 values of a task's field of inputs, or of sums, and of its gradients.
     scratch: [usize; 2],
     threads: usize,
+    value: PhantomData<T>,
 }
 
-impl Weights {
+impl<T: Value> Weights<T> {
     /// # Errors
     /// A refusal where the inputs that a row of outputs needs are very many.
-    pub(super) fn new(machine: &Machine, problem: &ConvProblem) -> Result<Weights, Unsupported> {
+    pub(super) fn new(machine: &Machine, problem: &ConvProblem) -> Result<Self, Unsupported> {
         let shape = problem.output_shape();
         let of = |axis| classes(axis, Pass::BackwardWeights).swap_remove(0);
         let (classes, cut) = (problem.volume().each_ref().map(of), cut_axis(shape));
-        let (threads, blocks) = (machine.threads.max(1), channel_blocks(problem).len());
-        let parts = (threads * TASKS_PER_THREAD).div_ceil(blocks).min(problem.batch());
-        let band = shape[cut];
-        let mut weights = Weights { problem: *problem, classes, cut, band, parts, scratch: [0; 2], threads };
+        let (threads, blocks) = (machine.threads.max(1), channel_blocks::<T>(problem, Pass::BackwardWeights));
+        let parts = (threads * TASKS_PER_THREAD).div_ceil(blocks.len()).min(problem.batch());
+        let mut weights = Weights {
+            problem: *problem,
+            blocks,
+            classes,
+            cut,
+            band: shape[cut],
+            parts,
+            scratch: [0; 2],
+            threads,
+            value: PhantomData,
+        };
         let cached = machine.caches[1] / 2 / size_of::<f32>();
         let values = |band: usize| {
             let targets = weights.boxes(band).next()?;
-            Some([weights.field(&targets).values()?.max(weights.sums()), gradients(&targets).values()?])
+            let input = T::len(&weights.field(&targets), problem.group_in())?;
+            Some([input.max(weights.sums()), Element::len(&gradients(&targets), 1)?])
         };
-        (weights.band, weights.scratch) = longest_band(band, cached, values, |_| false)?;
+        (weights.band, weights.scratch) = longest_band(shape[cut], cached, values, |_| false)?;
         Ok(weights)
     }
 
     /// The boxes of outputs, with bands of this length.
-    fn boxes(&self, band: usize) -> impl Iterator<Item = [Range<usize>; 3]> + use<> {
+    fn boxes(&self, band: usize) -> impl Iterator<Item = [Range<usize>; 3]> + use<T> {
         boxes(self.problem.output_shape(), self.cut, band)
     }
 
@@ -63,12 +77,17 @@ impl Weights {
             let (class, taps) = &self.classes[axis];
             std::iter::once((class.within(&outputs[axis]), &taps[..]))
         };
-        Field::new([of(0), of(1), of(2)])
+        Field::new([of(0), of(1), of(2)]).in_order()
     }
 
-    /// f32 values of the sums of a block of channels: `[kernel point][channel]`.
+    /// Weights of an output channel.
+    fn terms(&self) -> usize {
+        self.problem.group_in() * self.problem.points(Role::Weight)
+    }
+
+    /// f32 values of the sums of a block of channels: `[input channel][kernel point][channel]`.
     fn sums(&self) -> usize {
-        self.problem.points(Role::Weight) * LANES
+        self.terms() * LANES
     }
 
     /// The tiles of taps.
@@ -100,15 +119,15 @@ impl Weights {
     }
 }
 
-impl Blocking for Weights {
-    /// Values of the sums of all parts, then of every thread's strips.
+impl<T: Value> Blocking for Weights<T> {
+    /// Values of the sums of all parts, then of every thread's copies.
     fn workspace_len(&self) -> usize {
-        let sums = self.parts * channel_blocks(&self.problem).len() * self.sums();
+        let sums = self.parts * self.blocks.len() * self.sums();
         sums + self.threads * self.scratch.iter().sum::<usize>()
     }
 
     /// What the pass takes: a multiply-add of all lanes for every output and tap whose tile of taps meets a row that is not
-    /// in the padding; every value copied to lanes; each tensor once, and the sums.
+    /// in the padding; every value copied; each tensor once, and the sums.
     fn cost(&self) -> Cost {
         let outputs = self.problem.output_shape();
         let of_tile = |tile: &Tile| {
@@ -117,14 +136,16 @@ impl Blocking for Weights {
             (slices * rows * tile.rows.len() * tile.columns.len()) as f64
         };
         let products = self.tiles().iter().map(of_tile).sum::<f64>() * outputs[2] as f64;
-        let boxes =
-            self.boxes(self.band).map(|targets| self.field(&targets).moves() + gradients(&targets).moves());
-        let (moves, blocks) = (boxes.sum::<f64>(), channel_blocks(&self.problem).len());
+        let (summed, blocks) = (self.problem.group_in(), self.blocks.len());
+        let of_box = |targets: [Range<usize>; 3]| {
+            self.field(&targets).moves::<T>(summed) + gradients(&targets).moves::<Element>(1)
+        };
+        let moves = self.boxes(self.band).map(of_box).sum::<f64>();
         let (maps, sums) =
             (self.problem.batch() as f64 * blocks as f64, (self.parts * blocks * self.sums()) as f64);
         let tensors = [Role::Input, Role::Weight, Role::Output].map(|role| self.problem.len(role) as f64);
         let cost = Cost {
-            product_flops: 2.0 * LANES as f64 * maps * products,
+            product_flops: 2.0 * LANES as f64 * maps * summed as f64 * products,
             moves: maps * moves + sums,
             bytes: 4.0 * (tensors.iter().sum::<f64>() + 2.0 * sums),
             launches: 2.0,
@@ -136,8 +157,7 @@ impl Blocking for Weights {
 
     /// Computes the pass.
     fn run(&self, [input, gradient]: [&[f32]; 2], out: &mut [f32], _: Epilogue<'_>, workspace: &mut [f32]) {
-        let blocks = channel_blocks(&self.problem);
-        let (len, points) = (self.sums(), self.problem.points(Role::Weight));
+        let (blocks, len, terms) = (&self.blocks, self.sums(), self.terms());
         let (sums, scratch) = workspace.split_at_mut(self.parts * blocks.len() * len);
         let tiles = self.tiles();
         let scratch_len = self.scratch.iter().sum();
@@ -151,7 +171,7 @@ impl Blocking for Weights {
                 .run(images, sums, scratch);
         });
         let sums = &*sums;
-        let range = |block: usize| blocks[block].start * points..blocks[block].end * points;
+        let range = |block: usize| blocks[block].start * terms..blocks[block].end * terms;
         for_each_part(out, blocks.len(), range, (scratch, scratch_len), |block, out, sum| {
             let (sum, mut parts) = (&mut sum[..len], sums[block * self.parts * len..].chunks_exact(len));
             sum.copy_from_slice(parts.next().unwrap_or_default());
@@ -159,7 +179,7 @@ impl Blocking for Weights {
                 sum.iter_mut().zip(part).for_each(|(sum, value)| *sum += value);
             }
             let mut rows: [&mut [f32]; LANES] = Default::default();
-            rows.iter_mut().zip(out.chunks_exact_mut(points)).for_each(|(row, map)| *row = map);
+            rows.iter_mut().zip(out.chunks_exact_mut(terms)).for_each(|(row, map)| *row = map);
             strip::store(sum, &mut rows[..blocks[block].len()]);
         });
     }
@@ -167,10 +187,7 @@ impl Blocking for Weights {
 
 /// The gradients of a box of outputs.
 fn gradients(outputs: &[Range<usize>; 3]) -> Field {
-    Field {
-        origin: outputs.each_ref().map(|range| range.start as isize),
-        lens: outputs.each_ref().map(|range| range.len()),
-    }
+    Field { classes: outputs.each_ref().map(|range| Class::positions(range.start as isize, range.len())) }
 }
 
 /// Taps whose sums are made together.
@@ -180,37 +197,40 @@ struct Tile {
     columns: Range<usize>,
 }
 
-/// The sums of 16 channels over some images.
-struct Task<'a> {
-    weights: &'a Weights,
+/// The sums of a block of channels over some images.
+struct Task<'a, T> {
+    weights: &'a Weights<T>,
     tiles: &'a [Tile],
     tensors: [&'a [f32]; 2],
     channels: Range<usize>,
 }
 
-impl Task<'_> {
+impl<T: Value> Task<'_, T> {
     fn run(&self, images: Range<usize>, sums: &mut [f32], scratch: &mut [f32]) {
         let Weights { problem, .. } = self.weights;
-        let shapes = [problem.input_shape(), problem.output_shape()];
-        let [input, gradient] = self.tensors;
-        let (inputs, grads) = scratch.split_at_mut(self.weights.scratch[0]);
+        let (input, gradient) = scratch.split_at_mut(self.weights.scratch[0]);
         for image in images {
             for outputs in self.weights.boxes(self.weights.band) {
                 let fields = [self.weights.field(&outputs), gradients(&outputs)];
-                let map = image * problem.groups() + self.channels.start;
-                for ((tensor, shape), (field, to)) in [input, gradient]
-                    .into_iter()
-                    .zip(shapes)
-                    .zip(fields.iter().zip([&mut *inputs, &mut *grads]))
-                {
-                    let first = map * shape.iter().product::<usize>();
-                    let maps = self.channels.len();
-                    Source { tensor, first, maps, shape }.load(field.origin, field.lens, to);
-                }
-                let strips = [&*inputs, &*grads].map(|strip| strip.as_chunks().0);
-                self.tiles.iter().for_each(|tile| self.add(tile, &outputs, fields, strips, sums));
+                T::load(&fields[0], &self.input(image), input);
+                let (made, shape) = (problem.out_channels(), problem.output_shape());
+                let first = (image * made + self.channels.start) * shape.iter().product::<usize>();
+                let source = Source { tensor: self.tensors[1], first, maps: self.channels.len(), shape };
+                Element::load(&fields[1], &source, gradient);
+                let copies = (T::of(input), Element::of(gradient));
+                self.tiles.iter().for_each(|tile| self.add(tile, &outputs, fields, copies, sums));
             }
         }
+    }
+
+    /// The input maps of an image that the channels meet.
+    fn input(&self, image: usize) -> Source<'_> {
+        let Weights { problem, .. } = self.weights;
+        let summed = problem.group_in();
+        let map = (image * problem.groups() + self.channels.start / problem.group_out()) * summed;
+        let maps = if T::CHANNELS == LANES { self.channels.len() } else { summed };
+        let shape = problem.input_shape();
+        Source { tensor: self.tensors[0], first: map * shape.iter().product::<usize>(), maps, shape }
     }
 
     /// Adds the products of a box of outputs to the sums of a tile.
@@ -219,35 +239,41 @@ impl Task<'_> {
         tile: &Tile,
         outputs: &[Range<usize>; 3],
         [input, gradient]: [Field; 2],
-        strips: [&[Element]; 2],
+        (source, gradients): (&[T], &[Element]),
         sums: &mut [f32],
     ) {
         let Weights { problem, classes, .. } = self.weights;
-        let [_, h, w] = problem.kernel_shape();
+        let ([_, h, w], [slice_low, row_low, _]) = (problem.kernel_shape(), input.origin());
         let column = classes[2].1[tile.columns.start].offset;
         let mut rows = Vec::new();
         for (z, slice) in self.weights.met(0, outputs[0].clone(), &(tile.slice..tile.slice + 1)) {
             for (y, row) in self.weights.met(1, outputs[1].clone(), &tile.rows) {
-                let source = (slice - input.origin[0]) as usize * input.slice()
-                    + (row - input.origin[1]) as usize * input.row();
+                let source = (slice - slice_low) as usize * input.slice::<T>()
+                    + (row - row_low) as usize * T::row(&input);
                 let [z, y] = [z - outputs[0].start, y - outputs[1].start];
-                rows.push([source + column, z * gradient.slice() + y * gradient.row()]);
+                rows.push([
+                    source + column,
+                    z * gradient.slice::<Element>() + y * Element::row(&gradient),
+                ]);
             }
         }
         let targets = outputs[2].len();
         let first = (tile.slice * h + tile.rows.start) * w + tile.columns.start;
-        for rows in rows.chunks((SUMMED / targets).max(1)) {
-            Sum {
-                source: strips[0],
-                gradient: strips[1],
-                rows,
-                targets,
-                stride: classes[2].0.stride,
-                taps: [tile.rows.len(), tile.columns.len()],
-                apart: problem.volume()[1].dilation * input.row(),
-                sums: (&mut sums.as_chunks_mut().0[first..], w),
+        for channel in 0..problem.group_in() {
+            let first = channel * problem.points(Role::Weight) + first;
+            for rows in rows.chunks((SUMMED / targets).max(1)) {
+                Sum {
+                    source: &source[channel * input.map::<T>()..],
+                    gradient: gradients,
+                    rows,
+                    targets,
+                    step: classes[2].0.stride,
+                    taps: [tile.rows.len(), tile.columns.len()],
+                    apart: problem.volume()[1].dilation * T::row(&input),
+                    sums: (&mut sums.as_chunks_mut().0[first..], w),
+                }
+                .run();
             }
-            .run();
         }
     }
 }

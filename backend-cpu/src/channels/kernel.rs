@@ -1,0 +1,229 @@
+//! The register tiles: 16 made channels of a point in the lanes.
+
+use std::ops::Range;
+
+use pulp::{Arch, Simd, WithSimd};
+
+use super::value::{Element, Value};
+use crate::counted;
+use crate::product::LANES;
+use crate::split::blocks;
+
+/// Greatest step between the values that neighbouring targets meet.
+pub(crate) const MOST_STEP: usize = 2;
+
+/// Columns of the widest tile of [`Row`]: as many sums as fit 16 registers beside a weight; of two rows 32.
+const MOST_COLUMNS: usize = 14;
+
+/// Taps of a row, and rows of taps, of the largest tile of [`Sum`]: 14 sums at most fit 16 registers.
+const MOST_TAPS: usize = 7;
+const MOST_ROWS: usize = 3;
+const MOST_SUMS: usize = 14;
+
+/// Sums that are added to at the same time without waiting for each other.
+const BUSY: usize = 8;
+
+/// Multiply-adds of a term that could be made while the tiles of a row wait, where so many rows are made together.
+pub(super) fn idle(targets: usize, rows: usize) -> f64 {
+    let of = |range: Range<usize>| BUSY.saturating_sub(range.len() * rows);
+    blocks(targets, MOST_COLUMNS).map(of).sum::<usize>() as f64 / rows as f64
+}
+
+/// Where a tap or a row of taps is: elements from the first, and its number among the weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) source: usize,
+    pub(super) weight: usize,
+}
+
+/// A row of targets:
+/// `to[apart t] = bias + Σ weights[channel points + row + column] source[channel map + row + column + step t]`.
+pub(super) struct Row<'a, T> {
+    pub(super) source: &'a [T],
+    pub(super) weights: &'a [Element],
+    /// Summed channels; values of the source, and weights, of one.
+    pub(super) channels: usize,
+    pub(super) map: usize,
+    pub(super) points: usize,
+    pub(super) rows: &'a [Place],
+    pub(super) columns: &'a [Place],
+    /// Values from what a target meets to what the next one meets.
+    pub(super) step: usize,
+    pub(super) bias: &'a Element,
+    pub(super) relu: bool,
+    pub(super) to: &'a mut [Element],
+    pub(super) apart: usize,
+    pub(super) targets: usize,
+    /// The row below that meets the same taps and is made with it: values of the source, and targets, to it.
+    pub(super) below: Option<[usize; 2]>,
+}
+
+impl<T: Value> Row<'_, T> {
+    /// Computes it with the widest vectors there are.
+    pub(super) fn run(self) {
+        Arch::new().dispatch(self);
+    }
+}
+
+impl<T: Value> WithSimd for Row<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        if T::CHANNELS > 1 && self.step > 1 {
+            self.tiles::<S, MOST_STEP, 1>(simd);
+        } else if T::CHANNELS == 1 && self.below.is_some() {
+            self.tiles::<S, 1, 2>(simd);
+        } else {
+            self.tiles::<S, 1, 1>(simd);
+        }
+    }
+}
+
+/// Calls `$self.tile` for as many columns as the range has.
+macro_rules! of_len {
+    ($self:ident, $simd:ident, $range:expr, $($len:literal),*) => {
+        match $range.len() {
+            $($len => $self.tile::<S, STEP, ROWS, $len>($simd, $range.start),)*
+            _ => unreachable!("a tile of 1 to {MOST_COLUMNS} columns"),
+        }
+    };
+}
+
+impl<T: Value> Row<'_, T> {
+    #[inline(always)]
+    fn tiles<S: Simd, const STEP: usize, const ROWS: usize>(&mut self, simd: S) {
+        let most = if ROWS > 1 && S::REGISTER_COUNT < 32 { MOST_COLUMNS / ROWS - 1 } else { MOST_COLUMNS };
+        for range in blocks(self.targets, most) {
+            of_len!(self, simd, range, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14);
+        }
+    }
+
+    /// `X` targets of each row from number `first` on.
+    #[inline(always)]
+    fn tile<S: Simd, const STEP: usize, const ROWS: usize, const X: usize>(&mut self, simd: S, first: usize) {
+        counted::multiplied(2 * LANES * ROWS * X * self.channels * self.rows.len() * self.columns.len());
+        let [source_below, to_below] = self.below.unwrap_or_default();
+        for part in 0..LANES / S::F32_LANES {
+            let mut sums = [[self.bias.vector(simd, part); X]; ROWS];
+            for channel in 0..self.channels {
+                let source = &self.source[channel * self.map + first * STEP..];
+                let weights = &self.weights[channel * self.points..][..self.points];
+                for row in self.rows {
+                    for column in self.columns {
+                        let weight = weights[row.weight + column.weight].vector(simd, part);
+                        for (number, sums) in sums.iter_mut().enumerate() {
+                            let met = row.source + column.source + number * source_below;
+                            let met = source[met..][..X * STEP].as_chunks::<STEP>().0;
+                            for (sum, met) in sums.iter_mut().zip(met) {
+                                *sum = simd.mul_add_e_f32s(weight, met[0].vector(simd, part), *sum);
+                            }
+                        }
+                    }
+                }
+            }
+            for (number, sums) in sums.iter().enumerate() {
+                let to = self.to[number * to_below + first * self.apart..].iter_mut().step_by(self.apart);
+                for (sum, to) in sums.iter().zip(to) {
+                    let zero = simd.splat_f32s(0.0);
+                    let kept = simd.select_f32s(simd.less_than_f32s(*sum, zero), zero, *sum);
+                    S::as_mut_simd_f32s(to).0[part] = if self.relu { kept } else { *sum };
+                }
+            }
+        }
+    }
+}
+
+/// Rows of a source and of gradients that meet: `sums[tap] += Σ source[row + tap + step t] gradient[row + t]`.
+pub(super) struct Sum<'a, T> {
+    pub(super) source: &'a [T],
+    pub(super) gradient: &'a [Element],
+    /// The first values of rows of the source and of the gradient.
+    pub(super) rows: &'a [[usize; 2]],
+    /// Gradients of a row.
+    pub(super) targets: usize,
+    /// Values from what a gradient meets to what the next one meets.
+    pub(super) step: usize,
+    /// Rows of taps, and the neighbouring taps of each.
+    pub(super) taps: [usize; 2],
+    /// Values from one row of taps to the next.
+    pub(super) apart: usize,
+    /// `[row][tap]`, rows so many taps apart.
+    pub(super) sums: (&'a mut [Element], usize),
+}
+
+/// Taps of a row, so far apart, in blocks of neighbours, and the rows that go with a block.
+pub(super) fn tap_blocks(taps: usize, dilation: usize) -> impl Iterator<Item = (Range<usize>, usize)> {
+    let most = if dilation == 1 { MOST_TAPS } else { 1 };
+    blocks(taps, most).map(|range| (range.clone(), (MOST_SUMS / range.len()).clamp(1, MOST_ROWS)))
+}
+
+impl<T: Value> Sum<'_, T> {
+    /// Computes it with the widest vectors there are.
+    pub(super) fn run(self) {
+        Arch::new().dispatch(self);
+    }
+}
+
+impl<T: Value> WithSimd for Sum<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        match self.step {
+            1 => self.tiles::<S, true>(simd),
+            _ => self.tiles::<S, false>(simd),
+        }
+    }
+}
+
+/// Calls `$self.tile` for so many rows of taps and taps.
+macro_rules! of_size {
+    ($self:ident, $simd:ident, $sizes:expr, $($rows:literal $taps:literal),*) => {
+        match $sizes {
+            $([$rows, $taps] => $self.tile::<S, UNIT, $rows, $taps>($simd),)*
+            _ => unreachable!("a tile of at most {MOST_SUMS} sums"),
+        }
+    };
+}
+
+impl<T: Value> Sum<'_, T> {
+    #[inline(always)]
+    fn tiles<S: Simd, const UNIT: bool>(&mut self, simd: S) {
+        of_size!(
+            self, simd, self.taps, 1 1, 1 2, 1 3, 1 4, 1 5, 1 6, 1 7, 2 1, 2 2, 2 3, 2 4, 2 5, 2 6, 2 7, 3 1, 3 2, 3 3, 3 4
+        )
+    }
+
+    /// `K` rows of `J` taps, where the step is 1 or any other.
+    #[inline(always)]
+    fn tile<S: Simd, const UNIT: bool, const K: usize, const J: usize>(&mut self, simd: S) {
+        let (len, step) = (self.targets, if UNIT { 1 } else { self.step });
+        counted::multiplied(2 * LANES * K * J * self.rows.len() * len);
+        for part in 0..LANES / S::F32_LANES {
+            let mut sums = [[simd.splat_f32s(0.0); J]; K];
+            for [source, gradient] in self.rows {
+                let gradient = &self.gradient[*gradient..][..len];
+                let mut met = [&[][..]; K];
+                for (k, met) in met.iter_mut().enumerate() {
+                    *met = &self.source[source + k * self.apart..][..(len - 1) * step + J];
+                }
+                for (t, gradient) in gradient.iter().enumerate() {
+                    let gradient = gradient.vector(simd, part);
+                    for (sums, met) in sums.iter_mut().zip(met) {
+                        let met = met[t * step..].first_chunk::<J>().expect("taps of the row");
+                        for (sum, met) in sums.iter_mut().zip(met) {
+                            *sum = simd.mul_add_e_f32s(gradient, met.vector(simd, part), *sum);
+                        }
+                    }
+                }
+            }
+            for (sums, to) in sums.iter().zip(self.sums.0.chunks_mut(self.sums.1)) {
+                for (sum, to) in sums.iter().zip(to) {
+                    let to = &mut S::as_mut_simd_f32s(to).0[part];
+                    *to = simd.add_f32s(*to, *sum);
+                }
+            }
+        }
+    }
+}
