@@ -8,6 +8,12 @@ use crate::Cpu;
 /// What follows the sums of a forward pass: a bias for every output channel, and whether negative outputs become zero.
 pub(crate) type Epilogue<'a> = (Option<&'a [f32]>, bool);
 
+/// Made and summed channels of a group; in backward-weights those of the gradient and of the input.
+pub(crate) fn channels(problem: &ConvProblem, pass: Pass) -> [usize; 2] {
+    let (group_in, group_out) = (problem.group_in(), problem.group_out());
+    if pass == Pass::BackwardInput { [group_in, group_out] } else { [group_out, group_in] }
+}
+
 /// How a pass is cut into tasks; or why it is not.
 pub(crate) type Planned = std::result::Result<Box<dyn Blocking>, Unsupported>;
 

@@ -13,7 +13,7 @@ use std::ops::Range;
 
 use conv_core::{Axis, ConvProblem, Machine, Pass, Role, Unsupported};
 
-use crate::blocking::Planned;
+use crate::blocking::{Planned, channels};
 use crate::padding::{Class, MOST_VALUES, Tap};
 use crate::product::LANES;
 use maps::Maps;
@@ -51,17 +51,13 @@ pub(crate) fn plan<T: Value>(machine: &Machine, problem: &ConvProblem, pass: Pas
     })
 }
 
-/// Made and summed channels of a group; in backward-weights those whose weights are made, and the others.
-fn channels(problem: &ConvProblem, pass: Pass) -> [usize; 2] {
-    let (group_in, group_out) = (problem.group_in(), problem.group_out());
-    if pass == Pass::BackwardInput { [group_in, group_out] } else { [group_out, group_in] }
-}
-
 /// Blocks of up to 16 made channels, of all groups: where a value has its own channels, those of neighbouring groups.
 fn channel_blocks<T: Value>(problem: &ConvProblem, pass: Pass) -> Vec<Range<usize>> {
     let (groups, [made, _]) = (problem.groups(), channels(problem, pass));
     let (parts, len) = if T::CHANNELS == LANES { (1, groups) } else { (groups, made) };
-    let of = |part: Range<usize>| part.clone().step_by(LANES).map(move |first| first..(first + LANES).min(part.end));
+    let of = |part: Range<usize>| {
+        part.clone().step_by(LANES).map(move |first| first..(first + LANES).min(part.end))
+    };
     (0..parts).flat_map(|part| of(part * len..(part + 1) * len)).collect()
 }
 

@@ -47,9 +47,16 @@ mod tests {
         let cpu = Cpu::new();
         let problems = random_problems(60, 7);
         for (problem, pass) in problems.iter().flat_map(|p| Pass::ALL.map(|pass| (p, pass))) {
-            for algorithm in
-                ["fft", "fft-single", "fft-tiled", "fft-fused", "winograd", "padded", "depthwise", "broadcast"]
-            {
+            for algorithm in [
+                "fft",
+                "fft-single",
+                "fft-tiled",
+                "fft-fused",
+                "winograd",
+                "padded",
+                "depthwise",
+                "broadcast",
+            ] {
                 if let Some([done, estimated]) = counts(&cpu, algorithm, problem, pass) {
                     assert_eq!(done, estimated, "{algorithm} {pass} of {problem}");
                 }

@@ -1,4 +1,5 @@
-//! Convolution engines on the CPU: direct, padded, depthwise, im2col and FFT, on rayon and SIMD.
+//! Convolution engines on the CPU: direct (on padded copies, with channels in the lanes), im2col, Winograd's and FFT, on
+//! rayon and SIMD.
 //!
 //! [`Cpu`] is the [`Backend`]; [`conv`] is the one-call form. Work runs on the rayon pool that calls it.
 //!
@@ -7,8 +8,8 @@
 //! that read it. A weight reaches the outputs of its output channel: with `direct` those where it meets the
 //! input, with `im2col` those where it meets padding too, with the FFT engines all. The same holds in the
 //! backward passes for the tensors they read and write. `padded` is like `direct` forward and in backward-input; in
-//! backward-weights a NaN pixel reaches every weight of its input channel. `depthwise` is like `im2col` in rows that are in
-//! the maps.
+//! backward-weights a NaN pixel reaches every weight of its input channel. `depthwise` and `broadcast` are like `im2col` in rows
+//! that are in the maps.
 
 mod blocking;
 mod broadcast;

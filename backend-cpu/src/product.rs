@@ -157,6 +157,9 @@ impl Product<'_> {
     /// `M` rows and `N` vectors.
     #[inline(always)]
     fn registers<S: Simd, const K: bool, const M: usize, const N: usize>(&mut self, simd: S, corner: Corner) {
+        // Nothing more of a tile that is larger than its registers is compiled.
+        let [rows, vectors] = if K == REAL { Kind::Real } else { Kind::Complex }.widest(S::REGISTER_COUNT);
+        assert!(M <= rows && N <= vectors, "a tile of {M} x {N}");
         counted::multiplied(if K == REAL { 2 } else { 8 } * M * N * S::F32_LANES * corner.terms.len());
         let mut sums = [[[simd.splat_f32s(0.0); 2]; N]; M];
         match self.left {

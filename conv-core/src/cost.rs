@@ -143,7 +143,7 @@ pub struct CostModel {
     /// The processor the rates were measured on, as [`Machine::processor`] names it; empty where not known.
     #[serde(default)]
     pub processor: String,
-    /// The machine, date and command the rates were measured with.
+    /// What the rates are from: machine, threads and date of measurements, or another source.
     pub measured: String,
     /// Rates by algorithm and pass name.
     pub rates: BTreeMap<String, BTreeMap<String, Rates>>,
@@ -181,9 +181,9 @@ impl CostModel {
 pub enum TableSource {
     /// Fitted by the user on this processor.
     Fitted,
-    /// Part of the library, measured on this processor.
+    /// Part of the library, for this processor.
     Committed,
-    /// Part of the library, measured on another processor.
+    /// Part of the library, for another processor.
     Nearest,
 }
 
@@ -207,15 +207,14 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// One line that says where the table comes from and what it was measured on.
+    /// One line that says where the table comes from.
     pub fn describe_table(&self) -> String {
-        let Machine { model, processor, .. } = self;
-        let measured = &model.processor;
+        let Machine { model: CostModel { measured, .. }, processor, .. } = self;
         match self.table {
-            TableSource::Fitted => format!("fitted on this machine, {measured}"),
-            TableSource::Committed => format!("of the library, measured on {measured}"),
+            TableSource::Fitted => format!("fitted on this machine: {measured}"),
+            TableSource::Committed => format!("of the library, from {measured}"),
             TableSource::Nearest => format!(
-                "the nearest of the library, measured on {measured}; `cargo xtask fit` measures this {processor}"
+                "the nearest of the library, from {measured}; `cargo xtask fit` measures this {processor}"
             ),
         }
     }

@@ -163,7 +163,7 @@ fn the_truly_faster_candidate_is_taken_and_each_is_timed_once() {
     assert_eq!(runs(&algorithms), first);
     let times = engine.measure(&problem(), Pass::Forward).unwrap();
     assert_eq!(times, [("second", 0.2e-3), ("first", 3e-3)]);
-        // Another pass is another question.
+    // Another pass is another question.
     engine.plan(&problem(), Pass::BackwardInput).unwrap();
     assert!(algorithms[0].runs() > first[0]);
 }

@@ -12,19 +12,34 @@ use crate::split::blocks;
 /// Greatest step between the values that neighbouring targets meet.
 pub(crate) const MOST_STEP: usize = 2;
 
-/// Columns of the widest tile of [`Row`]: as many sums as fit 16 registers beside a weight; of two rows 32.
+/// Columns of the widest tile of one [`Row`].
 const MOST_COLUMNS: usize = 14;
+
+/// Columns of the widest tile of so many rows: sums that leave registers for the weights of a run and what they meet.
+const fn widest(registers: usize, rows: usize) -> usize {
+    if registers >= 32 { MOST_COLUMNS / rows } else { (MOST_COLUMNS - RUN + 1) / rows }
+}
+
+/// Targets of the longest rows that are made by twos: the sums of longer ones do not wait for each other.
+pub(super) const LONGEST_PAIR: usize = MOST_COLUMNS / 2;
+
+/// Taps whose sources are neighbours and are loaded once for all: each meets a neighbouring target at the next tap.
+const RUN: usize = 3;
 
 /// Taps of a row, and rows of taps, of the largest tile of [`Sum`]: 14 sums at most fit 16 registers.
 const MOST_TAPS: usize = 7;
 const MOST_ROWS: usize = 3;
 const MOST_SUMS: usize = 14;
 
+/// Neighbouring gradients that a tile of [`Sum`] takes at once.
+const SHARED: usize = 4;
+
 /// Sums that are added to at the same time without waiting for each other.
 const BUSY: usize = 8;
 
-/// Multiply-adds of a term that could be made while the tiles of a row wait, where so many rows are made together.
-pub(super) fn idle(targets: usize, rows: usize) -> f64 {
+/// Multiply-adds of a term that could be made while the tiles of a row wait.
+pub(super) fn idle(targets: usize, pairs: bool) -> f64 {
+    let rows = if pairs && targets <= LONGEST_PAIR { 2 } else { 1 };
     let of = |range: Range<usize>| BUSY.saturating_sub(range.len() * rows);
     blocks(targets, MOST_COLUMNS).map(of).sum::<usize>() as f64 / rows as f64
 }
@@ -34,6 +49,41 @@ pub(super) fn idle(targets: usize, rows: usize) -> f64 {
 pub(super) struct Place {
     pub(super) source: usize,
     pub(super) weight: usize,
+}
+
+/// Taps of a row, by [`RUN`]s of neighbouring sources and alone.
+#[derive(Debug)]
+pub(super) struct Columns {
+    runs: Vec<[Place; RUN]>,
+    alone: Vec<[Place; 1]>,
+}
+
+impl Columns {
+    pub(super) fn new(mut taps: Vec<Place>) -> Columns {
+        taps.sort_by_key(|tap| tap.source);
+        let mut columns = Columns { runs: Vec::new(), alone: Vec::new() };
+        let mut rest = &taps[..];
+        while let Some((first, others)) = rest.split_first() {
+            let run = rest.first_chunk().filter(|run: &&[Place; RUN]| {
+                run.iter().zip(first.source..).all(|(tap, source)| tap.source == source)
+            });
+            match run {
+                Some(run) => {
+                    columns.runs.push(*run);
+                    rest = &rest[RUN..];
+                }
+                None => {
+                    columns.alone.push([*first]);
+                    rest = others;
+                }
+            }
+        }
+        columns
+    }
+
+    fn len(&self) -> usize {
+        self.runs.len() * RUN + self.alone.len()
+    }
 }
 
 /// A row of targets:
@@ -46,7 +96,7 @@ pub(super) struct Row<'a, T> {
     pub(super) map: usize,
     pub(super) points: usize,
     pub(super) rows: &'a [Place],
-    pub(super) columns: &'a [Place],
+    pub(super) columns: &'a Columns,
     /// Values from what a target meets to what the next one meets.
     pub(super) step: usize,
     pub(super) bias: &'a Element,
@@ -93,8 +143,7 @@ macro_rules! of_len {
 impl<T: Value> Row<'_, T> {
     #[inline(always)]
     fn tiles<S: Simd, const STEP: usize, const ROWS: usize>(&mut self, simd: S) {
-        let most = if ROWS > 1 && S::REGISTER_COUNT < 32 { MOST_COLUMNS / ROWS - 1 } else { MOST_COLUMNS };
-        for range in blocks(self.targets, most) {
+        for range in blocks(self.targets, widest(S::REGISTER_COUNT, ROWS)) {
             of_len!(self, simd, range, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14);
         }
     }
@@ -102,23 +151,35 @@ impl<T: Value> Row<'_, T> {
     /// `X` targets of each row from number `first` on.
     #[inline(always)]
     fn tile<S: Simd, const STEP: usize, const ROWS: usize, const X: usize>(&mut self, simd: S, first: usize) {
+        // Nothing more of a tile that is wider than its registers is compiled.
+        assert!(X <= widest(S::REGISTER_COUNT, ROWS), "a tile of {ROWS} x {X}");
         counted::multiplied(2 * LANES * ROWS * X * self.channels * self.rows.len() * self.columns.len());
-        let [source_below, to_below] = self.below.unwrap_or_default();
+        let [below, to_below] = self.below.unwrap_or_default();
         for part in 0..LANES / S::F32_LANES {
             let mut sums = [[self.bias.vector(simd, part); X]; ROWS];
             for channel in 0..self.channels {
                 let source = &self.source[channel * self.map + first * STEP..];
                 let weights = &self.weights[channel * self.points..][..self.points];
                 for row in self.rows {
-                    for column in self.columns {
-                        let weight = weights[row.weight + column.weight].vector(simd, part);
-                        for (number, sums) in sums.iter_mut().enumerate() {
-                            let met = row.source + column.source + number * source_below;
-                            let met = source[met..][..X * STEP].as_chunks::<STEP>().0;
-                            for (sum, met) in sums.iter_mut().zip(met) {
-                                *sum = simd.mul_add_e_f32s(weight, met[0].vector(simd, part), *sum);
-                            }
-                        }
+                    for taps in &self.columns.runs {
+                        add::<S, T, STEP, ROWS, X, RUN>(
+                            simd,
+                            (source, weights, part),
+                            row,
+                            taps,
+                            below,
+                            &mut sums,
+                        );
+                    }
+                    for tap in &self.columns.alone {
+                        add::<S, T, STEP, ROWS, X, 1>(
+                            simd,
+                            (source, weights, part),
+                            row,
+                            tap,
+                            below,
+                            &mut sums,
+                        );
                     }
                 }
             }
@@ -129,6 +190,30 @@ impl<T: Value> Row<'_, T> {
                     let kept = simd.select_f32s(simd.less_than_f32s(*sum, zero), zero, *sum);
                     S::as_mut_simd_f32s(to).0[part] = if self.relu { kept } else { *sum };
                 }
+            }
+        }
+    }
+}
+
+/// Adds what `X` targets of each row meet at `J` neighbouring taps; the rows' sources are `below` values apart.
+#[inline(always)]
+fn add<S: Simd, T: Value, const STEP: usize, const ROWS: usize, const X: usize, const J: usize>(
+    simd: S,
+    (source, weights, part): (&[T], &[Element], usize),
+    row: &Place,
+    taps: &[Place; J],
+    below: usize,
+    sums: &mut [[S::f32s; X]; ROWS],
+) {
+    let mut factors = [simd.splat_f32s(0.0); J];
+    for (factor, tap) in factors.iter_mut().zip(taps) {
+        *factor = weights[row.weight + tap.weight].vector(simd, part);
+    }
+    for (number, sums) in sums.iter_mut().enumerate() {
+        let met = &source[row.source + taps[0].source + number * below..][..(X - 1) * STEP + J];
+        for (x, sum) in sums.iter_mut().enumerate() {
+            for (factor, met) in factors.iter().zip(&met[x * STEP..]) {
+                *sum = simd.mul_add_e_f32s(*factor, met.vector(simd, part), *sum);
             }
         }
     }
@@ -208,10 +293,26 @@ impl<T: Value> Sum<'_, T> {
                 for (k, met) in met.iter_mut().enumerate() {
                     *met = &self.source[source + k * self.apart..][..(len - 1) * step + J];
                 }
-                for (t, gradient) in gradient.iter().enumerate() {
-                    let gradient = gradient.vector(simd, part);
+                // Neighbouring gradients share what they meet.
+                let (fours, rest) = match UNIT && J <= RUN && S::REGISTER_COUNT >= 32 {
+                    true => gradient.as_chunks::<SHARED>(),
+                    false => (&[][..], gradient),
+                };
+                for (number, four) in fours.iter().enumerate() {
                     for (sums, met) in sums.iter_mut().zip(met) {
-                        let met = met[t * step..].first_chunk::<J>().expect("taps of the row");
+                        let met = &met[number * SHARED..][..SHARED + J - 1];
+                        for (t, gradient) in four.iter().enumerate() {
+                            let gradient = gradient.vector(simd, part);
+                            for (sum, met) in sums.iter_mut().zip(&met[t..]) {
+                                *sum = simd.mul_add_e_f32s(gradient, met.vector(simd, part), *sum);
+                            }
+                        }
+                    }
+                }
+                for (t, gradient) in rest.iter().enumerate() {
+                    let (at, gradient) = ((fours.len() * SHARED + t) * step, gradient.vector(simd, part));
+                    for (sums, met) in sums.iter_mut().zip(met) {
+                        let met = met[at..].first_chunk::<J>().expect("taps of the row");
                         for (sum, met) in sums.iter_mut().zip(met) {
                             *sum = simd.mul_add_e_f32s(gradient, met.vector(simd, part), *sum);
                         }

@@ -6,9 +6,9 @@ use std::ops::Range;
 use conv_core::{ConvProblem, Cost, Machine, Pass, Role, Unsupported};
 use fft_core::interleave;
 
-use super::kernel::{Place, Row, idle};
-use super::{Element, Field, ROW_MOVES, Value, boxes, channel_blocks, channels};
-use crate::blocking::{Blocking, Epilogue};
+use super::kernel::{Columns, LONGEST_PAIR, Place, Row, idle};
+use super::{Element, Field, ROW_MOVES, Value, boxes, channel_blocks};
+use crate::blocking::{Blocking, Epilogue, channels};
 use crate::padding::{Class, Tap, classes, cut_axis, longest_band};
 use crate::product::LANES;
 use crate::raw::{Block, for_each_block, for_each_part};
@@ -165,7 +165,7 @@ impl<T: Value> Blocking for Maps<T> {
             self.classes[2].iter().map(|(class, taps)| of(class) * taps.len() as f64).sum()
         };
         let terms = self.summed() as f64 * met(0) * met(1);
-        let mut moves = terms * sum(&|class| idle(class.count, if T::CHANNELS == 1 { 2 } else { 1 }));
+        let mut moves = terms * sum(&|class| idle(class.count, T::CHANNELS == 1));
         for [z, y, x] in self.boxes(self.band) {
             let rows = (z.len() * y.len()) as f64;
             moves += rows * (ROW_MOVES + (x.len() * LANES) as f64);
@@ -230,7 +230,7 @@ struct Band {
     points: Range<usize>,
     field: Field,
     /// The classes of columns, and where their taps are in a row of the field.
-    columns: Vec<(Class, Vec<Place>)>,
+    columns: Vec<(Class, Columns)>,
     strips: Vec<Strip>,
 }
 
@@ -270,7 +270,7 @@ impl<T: Value> Maps<T> {
     }
 
     /// The classes of columns, and where their taps are in a row of the field.
-    fn columns(&self, field: &Field, targets: &Range<usize>) -> Vec<(Class, Vec<Place>)> {
+    fn columns(&self, field: &Field, targets: &Range<usize>) -> Vec<(Class, Columns)> {
         let met = self.within(2, targets).filter(|(class, _)| class.count > 0);
         met.map(|(mut class, taps)| {
             class.first -= targets.start;
@@ -278,7 +278,7 @@ impl<T: Value> Maps<T> {
                 source: T::place(field, (class.low() - field.origin()[2]) as usize + tap.offset),
                 weight: tap.point,
             };
-            (class, taps.iter().map(place).collect())
+            (class, Columns::new(taps.iter().map(place).collect()))
         })
         .collect()
     }
@@ -289,7 +289,7 @@ impl<T: Value> Maps<T> {
         for row in rows {
             let line = Line { first: number * width, rows: self.rows(field, *row), below: None };
             number += 1;
-            if let Some(above) = lines.last_mut().filter(|_| T::CHANNELS == 1) {
+            if let Some(above) = lines.last_mut().filter(|_| T::CHANNELS == 1 && width <= LONGEST_PAIR) {
                 if let Some(apart) = above.apart(&line) {
                     above.below = Some([apart, width]);
                     continue;

@@ -251,10 +251,7 @@ impl<T: Value> Task<'_, T> {
                 let source = (slice - slice_low) as usize * input.slice::<T>()
                     + (row - row_low) as usize * T::row(&input);
                 let [z, y] = [z - outputs[0].start, y - outputs[1].start];
-                rows.push([
-                    source + column,
-                    z * gradient.slice::<Element>() + y * Element::row(&gradient),
-                ]);
+                rows.push([source + column, z * gradient.slice::<Element>() + y * Element::row(&gradient)]);
             }
         }
         let targets = outputs[2].len();

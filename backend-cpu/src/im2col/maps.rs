@@ -8,7 +8,7 @@ use super::cut::Cut;
 use super::pack::{Group, Piece};
 use super::unfold::{Source, Unfold, for_each_row};
 use super::{MOST_VALUES, tensor_bytes, too_large};
-use crate::blocking::{Blocking, Epilogue};
+use crate::blocking::{Blocking, Epilogue, channels};
 use crate::epilogue;
 use crate::padding::{COPIED, Class, Layout, Tap, classes};
 use crate::product::{Kind, LANES, PANEL, Product, Scalars};
@@ -249,12 +249,6 @@ impl Blocking for Maps {
             Task { maps: self, group, rows, source, packed, epilogue }.run(&mut block, scratch);
         });
     }
-}
-
-/// Made and summed channels of a group.
-fn channels(problem: &ConvProblem, pass: Pass) -> [usize; 2] {
-    let (group_in, group_out) = (problem.group_in(), problem.group_out());
-    if pass == Pass::Forward { [group_out, group_in] } else { [group_in, group_out] }
 }
 
 /// The targets of each panel: nearly equal numbers of whole vectors.

@@ -31,7 +31,8 @@ pub(super) fn loads(lanes: usize, channels: usize, most_rows: usize, vectors: us
     blocks(channels, most_rows).map(|block| of(block.len())).sum::<usize>() as f64
 }
 
-/// Calls `$self.$method::<S, $rows, W>` for tiles of `W` vectors or terms that share `$len` evenly.
+/// Calls `$self.$method::<S, $rows, W>` for tiles of `W` vectors or terms that share `$len` evenly. Tiles that are wider
+/// than their registers begin with a failing assertion, so that nothing more of them is compiled.
 macro_rules! in_tiles {
     ($self:ident, $method:ident, $simd:expr, $rows:ident, $len:expr) => {
         for range in blocks($len, widest(S::REGISTER_COUNT, $rows)) {
@@ -103,6 +104,7 @@ impl Products<'_> {
     /// The tile of `V` vectors from number `first` on.
     #[inline(always)]
     fn tile<S: Simd, const R: usize, const V: usize>(&mut self, simd: S, first: usize) {
+        assert!(V <= widest(S::REGISTER_COUNT, R), "a tile of {R} x {V}");
         let most = self.offsets.iter().max().copied().unwrap_or(0);
         let reach = (self.channels - 1) * self.map + most + S::F32_LANES;
         let mut source = [&[][..]; V];
@@ -217,6 +219,7 @@ impl Sums<'_> {
     /// The tile of `J` terms from number `first` on.
     #[inline(always)]
     fn tile<S: Simd, const R: usize, const J: usize>(&mut self, simd: S, first: usize) {
+        assert!(J <= widest(S::REGISTER_COUNT, R), "a tile of {R} x {J}");
         let mut at = [0; J];
         for (j, at) in at.iter_mut().enumerate() {
             *at = self.place(first + j);

@@ -6,7 +6,7 @@ use conv_core::{ConvProblem, Cost, Machine, Pass, Role, Unsupported};
 
 use super::kernel::{MOST_ROWS, Products, loads};
 use super::made::Made;
-use crate::blocking::{Blocking, Epilogue};
+use crate::blocking::{Blocking, Epilogue, channels};
 use crate::padding::{Class, Layout, MOST_VALUES, TAIL, Tap, classes, cut_axis, longest_band, pad};
 use crate::raw::{Columns, for_each_part, for_each_rectangle};
 use crate::split::blocks;
@@ -81,8 +81,7 @@ impl Maps {
 
     /// Made and summed channels of a group.
     fn channels(&self) -> [usize; 2] {
-        let (group_in, group_out) = (self.problem.group_in(), self.problem.group_out());
-        if self.pass == Pass::Forward { [group_out, group_in] } else { [group_in, group_out] }
+        channels(&self.problem, self.pass)
     }
 
     /// Layouts' sizes for a band at the beginning, in the middle or at the end: that of the greatest.

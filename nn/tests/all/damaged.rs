@@ -1,16 +1,14 @@
 //! Files of any bytes, and good ones with some bytes changed, cut or added, make no loader panic.
 
-mod published;
-
 use std::fs;
 use std::path::PathBuf;
 
+use crate::published::*;
 use backend_cpu::Cpu;
 use image::{DynamicImage, ImageFormat, RgbImage};
 use nn::data::{cifar10, cifar100, image as picture, mnist};
 use nn::{checkpoint, models, state_dict};
 use proptest::prelude::*;
-use published::*;
 
 type Files = Vec<(String, Vec<u8>)>;
 

@@ -1,7 +1,5 @@
 //! Every network by name: parameters, output shapes, and a loss that falls.
 
-mod common;
-
 use backend_cpu::Cpu;
 use conv_core::Engine;
 use conv_core::testing::values;
@@ -16,7 +14,7 @@ fn check(
     parameters: usize,
 ) {
     conv_core::cache::off();
-    let (mut engine, shape) = (Engine::new(Cpu::new()).unwrap(), common::shape(input));
+    let (mut engine, shape) = (Engine::new(Cpu::new()).unwrap(), crate::common::shape(input));
     let network = network.unwrap();
     let summary = network.summary(&shape).unwrap();
     assert_eq!(summary.parameters(), parameters, "{name}\n{summary}");
@@ -44,7 +42,7 @@ fn networks_learn() {
 #[test]
 fn the_papers_network() {
     let network = models::paper(&Cpu::new(), 3, 32, 1000, 1).unwrap();
-    let input = common::shape(&[128, 3, 32, 32]);
+    let input = crate::common::shape(&[128, 3, 32, 32]);
     assert_eq!(network.output_shape(&input).unwrap().sizes(), [128, 1000]);
     let convolutions: usize =
         [3 * 96 * 121, 96 * 256 * 49, 256 * 384 * 25, 384 * 384 * 25, 384 * 384 * 9].iter().sum();

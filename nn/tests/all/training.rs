@@ -1,10 +1,8 @@
 //! Pieces of a training program: scores, labels, optimizers, orders, times.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{engine, shape};
+use crate::common::{engine, shape};
 use nn::*;
 
 #[test]

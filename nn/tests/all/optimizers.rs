@@ -1,8 +1,6 @@
 //! Optimizers, schedules and clipping besides what PyTorch's vectors say.
 
-mod common;
-
-use common::{Host, engine, shape};
+use crate::common::{Host, engine, shape};
 use nn::*;
 use rand::SeedableRng;
 use rand::rngs::StdRng;

@@ -1,8 +1,6 @@
 //! Whole networks: gradients by differences, falling losses, summaries, kept memory.
 
-mod common;
-
-use common::{Host, engine, shape};
+use crate::common::{Host, engine, shape};
 use conv_core::testing::values;
 use conv_core::{Engine, Policy};
 use nn::*;
@@ -77,7 +75,7 @@ fn a_backward_direction_follows_a_forward_direction() {
         network.backward(&mut engine, &input, tensors).map_err(|error| error.to_string())
     };
     assert_eq!(backward(&mut network, Some(TRAINING)).unwrap_err(), expected);
-    network.prepare(&mut common::engine(), &input, Wanted::Parameters).unwrap();
+    network.prepare(&mut crate::common::engine(), &input, Wanted::Parameters).unwrap();
     assert_eq!(backward(&mut network, Some(TRAINING)), Ok(()));
     assert_eq!(backward(&mut network, None).unwrap_err(), expected);
     assert_eq!(backward(&mut network, Some(Mode::Evaluation)).unwrap_err(), expected);
@@ -130,7 +128,7 @@ fn networks_without_layers_or_of_views_alone_pass_their_input_on() {
     let mut view = Sequential::new().with(Flatten);
     assert_eq!(view.predict(&mut engine, &shape(&[1, 2, 2]), &x).unwrap(), &x);
     view.prepare(&mut engine, &shape(&[1, 2, 2]), Wanted::Input).unwrap();
-    let run = common::both(&mut engine, &mut view, &shape(&[1, 2, 2]), &x, &x).unwrap();
+    let run = crate::common::both(&mut engine, &mut view, &shape(&[1, 2, 2]), &x, &x).unwrap();
     assert_eq!((run.output, run.grad_input), (x.clone(), x));
 }
 

@@ -1,13 +1,11 @@
 //! A step that several ranks take together, here threads: one step of the whole minibatch.
 
-mod common;
-
 use std::collections::VecDeque;
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 
+use crate::common::shape;
 use backend_cpu::{Buffer, Cpu};
-use common::shape;
 use conv_core::testing::values;
 use conv_core::{Engine, Ranks, Result};
 use nn::data::Batch;

@@ -1,8 +1,6 @@
 //! Gradients of layers by finite differences, and what each layer promises besides.
 
-mod common;
-
-use common::{Host, both, dot, engine, shape};
+use crate::common::{Host, both, dot, engine, shape};
 use conv_core::testing::values;
 use conv_core::{Engine, Policy};
 use nn::*;

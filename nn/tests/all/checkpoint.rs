@@ -1,10 +1,8 @@
 //! Checkpoints: the same bits back, the same bytes again, and clear words for bad files.
 
-mod common;
-
 use std::path::Path;
 
-use common::{Host, engine, shape};
+use crate::common::{Host, engine, shape};
 use conv_core::testing::values;
 use nn::*;
 use rand::SeedableRng;

@@ -1,12 +1,10 @@
 //! Published sets and folders of images: every form reads alike, and bad files are named with what was expected.
 
-mod published;
-
 use std::fs;
 use std::path::Path;
 
+use crate::published::*;
 use nn::data::{DataError, Dataset, cifar10, cifar100, fashion_mnist, image, image_folder, mnist};
-use published::*;
 
 type Files = Vec<(String, Vec<u8>)>;
 

@@ -1,8 +1,6 @@
 //! Gradients of convolution layers: ⟨layer(x), g⟩ = ⟨x, dx⟩ = ⟨w, dw⟩, since they are linear in both.
 
-mod common;
-
-use common::{Host, both, dot, engine, shape};
+use crate::common::{Host, both, dot, engine, shape};
 use conv_core::testing::values;
 use nn::{Conv, ConvOptions, ConvTranspose, Layer, Wanted};
 use rand::SeedableRng;

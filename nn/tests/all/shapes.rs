@@ -1,8 +1,6 @@
 //! Shapes that layers make, and the messages for those they do not take.
 
-mod common;
-
-use common::{Host, engine, shape};
+use crate::common::{Host, engine, shape};
 use conv_core::Policy;
 use nn::*;
 use rand::SeedableRng;
@@ -80,7 +78,7 @@ fn pools() {
 #[test]
 fn a_layer_alone_copies_where_a_network_would_not() {
     let (mut engine, x) = (engine(), (0..12).map(|v| v as f32).collect::<Vec<_>>());
-    let run = common::both(&mut engine, &mut Flatten, &shape(&[2, 3, 2]), &x, &x).unwrap();
+    let run = crate::common::both(&mut engine, &mut Flatten, &shape(&[2, 3, 2]), &x, &x).unwrap();
     assert_eq!((&run.output, &run.grad_input), (&x, &x));
 }
 
