@@ -285,17 +285,18 @@ impl<T: Value> Maps<T> {
 
     /// The rows of a strip, by twos where they meet the same taps and where that is faster.
     fn lines(&self, field: &Field, rows: &[[usize; 2]], width: usize) -> Vec<Line> {
-        let (mut lines, mut number): (Vec<Line>, _) = (Vec::new(), 0);
-        for row in rows {
+        let mut lines: Vec<Line> = Vec::new();
+        for (number, row) in rows.iter().enumerate() {
             let line = Line { first: number * width, rows: self.rows(field, *row), below: None };
-            number += 1;
-            if let Some(above) = lines.last_mut().filter(|_| T::CHANNELS == 1 && width <= LONGEST_PAIR) {
-                if let Some(apart) = above.apart(&line) {
-                    above.below = Some([apart, width]);
-                    continue;
-                }
+            if T::CHANNELS == 1
+                && width <= LONGEST_PAIR
+                && let Some(above) = lines.last_mut()
+                && let Some(apart) = above.apart(&line)
+            {
+                above.below = Some([apart, width]);
+            } else {
+                lines.push(line);
             }
-            lines.push(line);
         }
         lines
     }
