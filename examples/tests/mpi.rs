@@ -5,6 +5,7 @@
 
 #![cfg(feature = "mpi")]
 
+#[path = "all/common/mod.rs"]
 mod common;
 
 use std::fs;

@@ -1,11 +1,9 @@
 //! `train`: what it prints and writes, how it goes on, and what it refuses.
 
-mod common;
-
 use std::fs;
 
+use crate::common::{Folder, failure, run};
 use backend_cpu::Cpu;
-use common::{Folder, failure, run};
 use examples::train::Train;
 use serde_json::Value;
 

@@ -178,7 +178,7 @@ fn a_table_fitted_by_the_user_is_taken_where_it_is_of_this_processor() {
     let passes = Pass::ALL.map(|pass| format!("{pass} = {{ launch = 1.0 }}\n")).concat();
     let path = fit(folder.path(), &format!("[rates.im2col]\n{passes}"));
     let (_, out, _) = output(&mut cached("explain", &words, folder.path()));
-    assert!(out.contains("\ntable: fitted on this machine, "), "{out}");
+    assert!(out.contains("\ntable: fitted on this machine: "), "{out}");
     assert!(
         out.lines().filter(|line| line.ends_with("<- pick")).all(|line| line.contains("im2col")),
         "{out}"

@@ -1,8 +1,6 @@
 //! `convolve` on good files: against the reference, for arrays and images.
 
-mod common;
-
-use common::{Folder, cpu, failure, run};
+use crate::common::{Folder, cpu, failure, run};
 use conv_core::choose::{Limits, rank};
 use conv_core::reference::Reference;
 use conv_core::testing::{edge_problems, values};

@@ -1,9 +1,7 @@
 //! `explain`: what it shows, and what it refuses.
 
-mod common;
-
+use crate::common::{cpu, failure, run};
 use backend_cpu::machine_names;
-use common::{cpu, failure, run};
 use conv_core::choose::{Limits, rank};
 use conv_core::{Backend, ConvProblem, Pass, TableSource};
 use examples::explain::Explain;
@@ -48,7 +46,7 @@ fn another_machine_and_problems_beyond_this_ones_memory() {
     for name in machine_names() {
         let text = run::<Explain>(&["--machine", name, "--", "n100000 c1000 o1000 i64x64 k9x9"]).unwrap();
         assert!(text.starts_with(&format!("machine {name}, ")), "{text}");
-        assert!(text.contains("\ntable: of the library, measured on "), "{text}");
+        assert!(text.contains("\ntable: of the library, from "), "{text}");
     }
     let text = run::<Explain>(&["--threads", "7", LINE]).unwrap();
     assert!(text.starts_with("machine ") && text.contains(", 7 threads"), "{text}");

@@ -1,11 +1,9 @@
 //! `train --model NAME`: every network trains, with its summary; optimizers go on as if never stopped.
 
-mod common;
-
 use std::fs;
 
+use crate::common::{Folder, failure, run};
 use backend_cpu::Cpu;
-use common::{Folder, failure, run};
 use conv_core::Backend;
 use examples::train::Train;
 

@@ -1,9 +1,5 @@
 //! `train` as a process that is killed or asked to end: it goes on as if it had never stopped.
 
-#![cfg(unix)]
-
-mod common;
-
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -11,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-use common::Folder;
+use crate::common::Folder;
 
 /// The program as cargo built it, beside this test.
 fn program() -> PathBuf {

@@ -1,10 +1,8 @@
 //! `convolve` on bad input: each message and exit code, and that no output file is left.
 
-mod common;
-
 use std::fs;
 
-use common::{Folder, failure};
+use crate::common::{Folder, failure};
 use conv_core::choose::{Limits, rank};
 use conv_core::{Backend, ConvProblem, Pass};
 use examples::convolve::Convolve;
@@ -145,7 +143,7 @@ fn nan_is_no_colour_and_leaves_no_picture() {
 
 #[test]
 fn a_workspace_limit_below_a_named_algorithm_says_how_much_it_needs() {
-    let cpu = common::cpu();
+    let cpu = crate::common::cpu();
     let problem: ConvProblem = "n1 c2 o4 i6x6 k3x3".parse().unwrap();
     let folder = folder();
     for entry in rank(cpu.algorithms(), cpu.machine(), &problem, Pass::Forward, Limits::default()).entries {
@@ -154,7 +152,7 @@ fn a_workspace_limit_below_a_named_algorithm_says_how_much_it_needs() {
             let words = words(&folder, &line);
             let words: Vec<_> = words.iter().map(String::as_str).collect();
             if cost.workspace == 0 {
-                common::run::<Convolve>(&words).unwrap();
+                crate::common::run::<Convolve>(&words).unwrap();
                 continue;
             }
             let (code, message) = failure::<Convolve>(&words);
@@ -162,7 +160,7 @@ fn a_workspace_limit_below_a_named_algorithm_says_how_much_it_needs() {
             assert!(code == 2 && message.contains(&expected), "{message}");
         }
     }
-    common::run::<Convolve>(
+    crate::common::run::<Convolve>(
         &words(&folder, &format!("{FORWARD} --workspace-limit-mib 0"))
             .iter()
             .map(String::as_str)

@@ -1,10 +1,8 @@
 //! `plot` and `predict`: what comes after a training.
 
-mod common;
-
 use std::fs;
 
-use common::{Folder, failure, run};
+use crate::common::{Folder, failure, run};
 use examples::plot::Plot;
 use examples::predict::Predict;
 use examples::train::Train;
