@@ -1,7 +1,10 @@
 //! What the engines that cut a pass into tasks have in common: they are estimated, built and run in the same way.
 
 use conv_core::algorithm::check_len;
-use conv_core::{ConvKernel, ConvProblem, Cost, Error, Operands, Pass, Result, Scratch, Unsupported};
+use conv_core::{
+    ConvAlgorithm, ConvKernel, ConvProblem, Cost, Error, Machine, Operands, Pass, Result, Scratch,
+    Unsupported,
+};
 
 use crate::Cpu;
 
@@ -34,18 +37,46 @@ pub(crate) trait Blocking: Send + Sync {
     }
 }
 
-/// The kernel of a pass.
-///
-/// # Errors
-/// [`Error::Refused`] with the reason.
-pub(crate) fn build(
-    algorithm: &'static str,
-    problem: &ConvProblem,
-    pass: Pass,
-    planned: Planned,
-) -> Result<Box<dyn ConvKernel<Cpu>>> {
-    let refused = |reason| Error::Refused { algorithm, pass, problem: Box::new(*problem), reason };
-    Ok(Box::new(Kernel { problem: *problem, pass, blocking: planned.map_err(refused)? }))
+type Plan = fn(&Machine, &ConvProblem, Pass) -> Planned;
+
+/// An algorithm that cuts passes into tasks.
+pub(crate) struct Blocked {
+    pub(crate) name: &'static str,
+    /// See [`ConvAlgorithm::max_error`].
+    pub(crate) max_error: f64,
+    pub(crate) plan: Plan,
+}
+
+impl Blocked {
+    pub(crate) const fn new(name: &'static str, plan: Plan) -> Blocked {
+        Blocked { name, max_error: 2e-6, plan }
+    }
+}
+
+impl ConvAlgorithm<Cpu> for Blocked {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn max_error(&self) -> f64 {
+        self.max_error
+    }
+
+    fn estimate(
+        &self,
+        machine: &Machine,
+        problem: &ConvProblem,
+        pass: Pass,
+    ) -> std::result::Result<Cost, Unsupported> {
+        (self.plan)(machine, problem, pass).map(|plan| plan.estimate())
+    }
+
+    fn build(&self, backend: &Cpu, problem: &ConvProblem, pass: Pass) -> Result<Box<dyn ConvKernel<Cpu>>> {
+        let algorithm = self.name;
+        let refused = |reason| Error::Refused { algorithm, pass, problem: Box::new(*problem), reason };
+        let blocking = (self.plan)(&backend.machine, problem, pass).map_err(refused)?;
+        Ok(Box::new(Kernel { problem: *problem, pass, blocking }))
+    }
 }
 
 /// One problem and pass.

@@ -1,32 +1,12 @@
 //! `depthwise`: direct convolution of layers whose groups have one channel, 16 channels in the lanes.
 
-use conv_core::{ConvAlgorithm, ConvKernel, ConvProblem, Cost, Machine, Pass, Result, Unsupported};
+use conv_core::{ConvProblem, Machine, Pass, Unsupported};
 
-use crate::Cpu;
-use crate::blocking::{self, Planned};
+use crate::blocking::{Blocked, Planned};
 use crate::channels::{self, Element, MOST_STEP};
 
 /// Direct convolution of depthwise layers.
-pub(crate) struct Depthwise;
-
-impl ConvAlgorithm<Cpu> for Depthwise {
-    fn name(&self) -> &'static str {
-        "depthwise"
-    }
-
-    fn estimate(
-        &self,
-        machine: &Machine,
-        problem: &ConvProblem,
-        pass: Pass,
-    ) -> std::result::Result<Cost, Unsupported> {
-        plan(machine, problem, pass).map(|plan| plan.estimate())
-    }
-
-    fn build(&self, backend: &Cpu, problem: &ConvProblem, pass: Pass) -> Result<Box<dyn ConvKernel<Cpu>>> {
-        blocking::build(self.name(), problem, pass, plan(&backend.machine, problem, pass))
-    }
-}
+pub(crate) const DEPTHWISE: Blocked = Blocked::new("depthwise", plan);
 
 fn plan(machine: &Machine, problem: &ConvProblem, pass: Pass) -> Planned {
     let refused = |reason: &'static str| Err(Unsupported::Geometry(reason.into()));

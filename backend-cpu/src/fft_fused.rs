@@ -1,11 +1,10 @@
 //! `fft-fused`: overlap-save tiles with 16 channels in the lanes; a group of tiles is transformed, multiplied and
 //! inverted while it is in the cache. For many channels and small kernels in steps of one point.
 
-use conv_core::{ConvAlgorithm, ConvKernel, ConvProblem, Cost, Machine, Pass, Result, Unsupported};
+use conv_core::{ConvProblem, Cost, Machine, Pass, Unsupported};
 use fft_core::{COMPLEX_POINT, RealFft, ShapeError};
 
-use crate::Cpu;
-use crate::blocking::{self, Blocking, Planned};
+use crate::blocking::{Blocked, Blocking, Planned};
 use crate::fft::is_single_axis;
 use crate::tiles::{self, Correlation, Kind, LANES, Transform};
 
@@ -18,26 +17,7 @@ const LONG_TILES: [usize; 6] = [16, 32, 64, 128, 256, 512];
 const FITS: &str = "a transform's scratch is as long as it says";
 
 /// Fused tiled FFT convolution.
-pub(crate) struct FftFused;
-
-impl ConvAlgorithm<Cpu> for FftFused {
-    fn name(&self) -> &'static str {
-        "fft-fused"
-    }
-
-    fn estimate(
-        &self,
-        machine: &Machine,
-        problem: &ConvProblem,
-        pass: Pass,
-    ) -> std::result::Result<Cost, Unsupported> {
-        plan(machine, problem, pass).map(|plan| plan.estimate())
-    }
-
-    fn build(&self, backend: &Cpu, problem: &ConvProblem, pass: Pass) -> Result<Box<dyn ConvKernel<Cpu>>> {
-        blocking::build(self.name(), problem, pass, plan(&backend.machine, problem, pass))
-    }
-}
+pub(crate) const FFT_FUSED: Blocked = Blocked::new("fft-fused", plan);
 
 /// The tile length of least predicted time.
 fn plan(machine: &Machine, problem: &ConvProblem, pass: Pass) -> Planned {

@@ -13,10 +13,9 @@ mod pack;
 mod unfold;
 mod weights;
 
-use conv_core::{ConvAlgorithm, ConvKernel, ConvProblem, Cost, Machine, Pass, Result, Role, Unsupported};
+use conv_core::{ConvProblem, Machine, Pass, Role, Unsupported};
 
-use crate::Cpu;
-use crate::blocking::{self, Planned};
+use crate::blocking::{Blocked, Planned};
 use crate::merge::merged;
 use linear::Linear;
 use maps::Maps;
@@ -26,26 +25,7 @@ use weights::Weights;
 const MOST_VALUES: usize = 1 << 36;
 
 /// Matrix products over unfolded sources.
-pub(crate) struct Im2col;
-
-impl ConvAlgorithm<Cpu> for Im2col {
-    fn name(&self) -> &'static str {
-        "im2col"
-    }
-
-    fn estimate(
-        &self,
-        machine: &Machine,
-        problem: &ConvProblem,
-        pass: Pass,
-    ) -> std::result::Result<Cost, Unsupported> {
-        plan(machine, problem, pass).map(|plan| plan.estimate())
-    }
-
-    fn build(&self, backend: &Cpu, problem: &ConvProblem, pass: Pass) -> Result<Box<dyn ConvKernel<Cpu>>> {
-        blocking::build(self.name(), problem, pass, plan(&backend.machine, problem, pass))
-    }
-}
+pub(crate) const IM2COL: Blocked = Blocked::new("im2col", plan);
 
 /// One product of all images, or products by targets, or by weights.
 fn plan(machine: &Machine, problem: &ConvProblem, pass: Pass) -> Planned {

@@ -48,15 +48,15 @@ use conv_core::{Backend, ConvAlgorithm, ConvProblem, Engine, Error, Machine, Pas
 /// Every algorithm, one line each.
 static ALGORITHMS: &[&dyn ConvAlgorithm<Cpu>] = &[
     &direct::Direct,
-    &padded::Padded,
-    &depthwise::Depthwise,
-    &broadcast::Broadcast,
-    &im2col::Im2col,
+    &padded::PADDED,
+    &depthwise::DEPTHWISE,
+    &broadcast::BROADCAST,
+    &im2col::IM2COL,
     &fft::FFT,
     &fft::FFT_SINGLE,
     &fft_tiled::FftTiled,
-    &fft_fused::FftFused,
-    &winograd::Winograd,
+    &fft_fused::FFT_FUSED,
+    &winograd::WINOGRAD,
 ];
 
 /// The CPU this program runs on.

@@ -9,35 +9,15 @@ mod made;
 mod maps;
 mod weights;
 
-use conv_core::{ConvAlgorithm, ConvKernel, ConvProblem, Cost, Machine, Pass, Result, Unsupported};
+use conv_core::{ConvProblem, Machine, Pass};
 
-use crate::Cpu;
-use crate::blocking::{self, Planned};
+use crate::blocking::{Blocked, Planned};
 use crate::merge::merged;
 use maps::Maps;
 use weights::Weights;
 
 /// Direct convolution on padded copies.
-pub(crate) struct Padded;
-
-impl ConvAlgorithm<Cpu> for Padded {
-    fn name(&self) -> &'static str {
-        "padded"
-    }
-
-    fn estimate(
-        &self,
-        machine: &Machine,
-        problem: &ConvProblem,
-        pass: Pass,
-    ) -> std::result::Result<Cost, Unsupported> {
-        plan(machine, problem, pass).map(|plan| plan.estimate())
-    }
-
-    fn build(&self, backend: &Cpu, problem: &ConvProblem, pass: Pass) -> Result<Box<dyn ConvKernel<Cpu>>> {
-        blocking::build(self.name(), problem, pass, plan(&backend.machine, problem, pass))
-    }
-}
+pub(crate) const PADDED: Blocked = Blocked::new("padded", plan);
 
 /// By maps in forward and backward-input, or by weights.
 fn plan(machine: &Machine, problem: &ConvProblem, pass: Pass) -> Planned {

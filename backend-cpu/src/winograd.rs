@@ -3,10 +3,9 @@
 mod linear;
 mod transform;
 
-use conv_core::{ConvAlgorithm, ConvKernel, ConvProblem, Cost, Machine, Pass, Result, Unsupported};
+use conv_core::{ConvProblem, Cost, Machine, Pass, Unsupported};
 
-use crate::Cpu;
-use crate::blocking::{self, Blocking, Planned};
+use crate::blocking::{Blocked, Blocking, Planned};
 use crate::tiles::{self, Correlation};
 use transform::Sizes;
 
@@ -14,30 +13,7 @@ use transform::Sizes;
 const TILES: [usize; 3] = [6, 7, 8];
 
 /// Winograd's convolution.
-pub(crate) struct Winograd;
-
-impl ConvAlgorithm<Cpu> for Winograd {
-    fn name(&self) -> &'static str {
-        "winograd"
-    }
-
-    fn max_error(&self) -> f64 {
-        2e-5
-    }
-
-    fn estimate(
-        &self,
-        machine: &Machine,
-        problem: &ConvProblem,
-        pass: Pass,
-    ) -> std::result::Result<Cost, Unsupported> {
-        plan(machine, problem, pass).map(|plan| plan.estimate())
-    }
-
-    fn build(&self, backend: &Cpu, problem: &ConvProblem, pass: Pass) -> Result<Box<dyn ConvKernel<Cpu>>> {
-        blocking::build(self.name(), problem, pass, plan(&backend.machine, problem, pass))
-    }
-}
+pub(crate) const WINOGRAD: Blocked = Blocked { max_error: 2e-5, ..Blocked::new("winograd", plan) };
 
 /// The tile of least predicted time.
 fn plan(machine: &Machine, problem: &ConvProblem, pass: Pass) -> Planned {
