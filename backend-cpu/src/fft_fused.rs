@@ -72,32 +72,16 @@ impl Fourier {
         Ok(Fourier { fft: RealFft::new(&sizes.tile)?, sizes, flops })
     }
 
-    /// Values and points of a tile, and what the transform needs.
-    fn parts<'a>(&self, scratch: &'a mut [f32]) -> [&'a mut [f32]; 3] {
-        let (real, rest) = scratch.split_at_mut(self.fft.real_len() * LANES);
-        let (points, rest) = rest.split_at_mut(self.fft.spectrum_len() * COMPLEX_POINT);
-        [real, points, rest]
-    }
-
-    /// Values with this support to points, times `scale`.
+    /// Values with this support to points.
     fn forward(
         &self,
-        (from, steps, support): (&[f32], [usize; 2], [usize; 3]),
-        (to, apart, scale): (&mut [f32], usize, f32),
+        support: [usize; 3],
+        from: (&[f32], [usize; 2]),
+        (to, apart): (&mut [f32], usize),
         scratch: &mut [f32],
     ) {
-        let [real, points, scratch] = self.parts(scratch);
-        let [_, height, width] = self.sizes.tile;
-        for (z, y) in (0..support[0]).flat_map(|z| (0..support[1]).map(move |y| (z, y))) {
-            let row = &mut real[(z * height + y) * width * LANES..][..support[2] * LANES];
-            row.copy_from_slice(&from[z * steps[0] + y * steps[1]..][..support[2] * LANES]);
-        }
-        self.fft.forward(&support, real, points, scratch).expect(FITS);
-        for (point, to) in points.chunks_exact(COMPLEX_POINT).zip(to.chunks_mut(apart)) {
-            for (to, value) in to.iter_mut().zip(point) {
-                *to = value * scale;
-            }
-        }
+        let to = (to, apart / COMPLEX_POINT);
+        self.fft.forward_apart(&support, from, to, scratch).expect(FITS);
     }
 }
 
@@ -111,8 +95,7 @@ impl Transform for Fourier {
     }
 
     fn scratch_len(&self) -> usize {
-        let (values, points) = (self.fft.real_len() * LANES, self.fft.spectrum_len() * COMPLEX_POINT);
-        (values + points + self.fft.scratch_len()).next_multiple_of(LANES)
+        self.fft.apart_scratch_len().next_multiple_of(LANES)
     }
 
     fn flops(&self) -> [u64; 3] {
@@ -120,24 +103,16 @@ impl Transform for Fourier {
     }
 
     fn data(&self, from: &[f32], steps: [usize; 2], to: &mut [f32], apart: usize, scratch: &mut [f32]) {
-        self.forward((from, steps, self.sizes.tile), (to, apart, 1.0), scratch);
+        self.forward(self.sizes.tile, (from, steps), (to, apart), scratch);
     }
 
     fn kernel(&self, from: &[f32], steps: [usize; 2], to: &mut [f32], apart: usize, scratch: &mut [f32]) {
-        self.forward((from, steps, self.sizes.kernel), (to, apart, self.fft.scale()), scratch);
+        self.forward(self.sizes.kernel, (from, steps), (to, apart), scratch);
     }
 
     fn target(&self, from: &[f32], apart: usize, to: &mut [f32], steps: [usize; 2], scratch: &mut [f32]) {
-        let [real, points, scratch] = self.parts(scratch);
-        for (point, from) in points.chunks_exact_mut(COMPLEX_POINT).zip(from.chunks(apart)) {
-            point.copy_from_slice(&from[..COMPLEX_POINT]);
-        }
-        let targets = self.sizes.targets();
-        self.fft.inverse(&targets.map(|targets| 0..targets), points, real, scratch).expect(FITS);
-        let [_, height, width] = self.sizes.tile;
-        for (z, y) in (0..targets[0]).flat_map(|z| (0..targets[1]).map(move |y| (z, y))) {
-            let row = &real[(z * height + y) * width * LANES..][..targets[2] * LANES];
-            to[z * steps[0] + y * steps[1]..][..targets[2] * LANES].copy_from_slice(row);
-        }
+        let targets = self.sizes.targets().map(|targets| 0..targets);
+        let from = (from, apart / COMPLEX_POINT);
+        self.fft.inverse_apart(&targets, from, (to, steps), scratch).expect(FITS);
     }
 }

@@ -55,7 +55,7 @@ fn transformed(flops: u64) {
 }
 
 /// Points of a task: `[point][panel][row][channel]`. A panel has [`PANEL`] f32 values a row, or as many as all channels
-/// take where rows are to be whole. A point has 16 values more, so that those of neighbouring points do not compete for
+/// take where rows are to be whole. A point has an element more, so that those of neighbouring points do not compete for
 /// the same lines of the cache.
 #[derive(Clone, Copy, Debug)]
 struct Spectrum {
@@ -64,22 +64,24 @@ struct Spectrum {
     rows: usize,
     /// f32 values of a row of a panel.
     row: usize,
+    /// f32 values of an element.
+    element: usize,
 }
 
 impl Spectrum {
     /// Points of `rows` rows whose channels take `len` f32 values, in panels.
-    fn in_panels(points: usize, rows: usize, len: usize) -> Spectrum {
-        Spectrum { points, panels: len.div_ceil(PANEL), rows, row: PANEL }
+    fn in_panels(kind: Kind, points: usize, rows: usize, len: usize) -> Spectrum {
+        Spectrum { points, panels: len.div_ceil(PANEL), rows, row: PANEL, element: kind.element() }
     }
 
     /// The same with whole rows.
-    fn in_rows(points: usize, rows: usize, len: usize) -> Spectrum {
-        Spectrum { points, panels: 1, rows, row: len }
+    fn in_rows(kind: Kind, points: usize, rows: usize, len: usize) -> Spectrum {
+        Spectrum { points, panels: 1, rows, row: len, element: kind.element() }
     }
 
     /// f32 values from one point to the next.
     fn apart(&self) -> usize {
-        self.panels * self.rows * self.row + LANES
+        self.panels * self.rows * self.row + self.element
     }
 
     fn len(&self) -> usize {

@@ -5,7 +5,7 @@
 //! are row-major.  A real lane block of `2m` points is at the same time a complex lane block of `m`
 //! points whose real parts are the even and whose imaginary parts are the odd points.
 //!
-//! All transforms are unnormalised: forward is `X[k] = Σ x[j] exp(-2πi jk/n)`, inverse has the
+//! Transforms are unnormalised where they do not say otherwise: forward is `X[k] = Σ x[j] exp(-2πi jk/n)`, inverse has the
 //! opposite sign, and the two in sequence multiply by the number of points.
 
 #![forbid(unsafe_code)]
@@ -13,6 +13,7 @@
 #[cfg(test)]
 extern crate self as fft_core;
 
+mod apart;
 mod arith;
 mod buffer;
 mod codelets;

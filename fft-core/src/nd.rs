@@ -16,10 +16,10 @@ use std::ops::Range;
 #[derive(Clone, Debug)]
 pub struct RealFft {
     shape: Vec<usize>,
-    points: [usize; 3],
+    pub(crate) points: [usize; 3],
     /// Axes 0 and 1.
     outer: [LineFft; 2],
-    row: RealLine,
+    pub(crate) row: RealLine,
     scratch: usize,
 }
 
@@ -153,7 +153,7 @@ impl RealFft {
     }
 
     /// Lines of axis 1, then of axis 0.
-    fn forward_lines(&self, support: &[usize; 3]) -> [Lines<'_>; 2] {
+    pub(crate) fn forward_lines(&self, support: &[usize; 3]) -> [Lines<'_>; 2] {
         let points = self.half_points();
         let all = |d: usize| 0..points[d];
         [(1, [0..support[0], all(2)]), (0, [all(1), all(2)])].map(|(axis, at)| Lines {
@@ -166,7 +166,7 @@ impl RealFft {
     }
 
     /// Lines of axis 0, then of axis 1.
-    fn inverse_lines(&self, crop: &[Range<usize>; 3]) -> [Lines<'_>; 2] {
+    pub(crate) fn inverse_lines(&self, crop: &[Range<usize>; 3]) -> [Lines<'_>; 2] {
         let points = self.half_points();
         let all = |d: usize| 0..points[d];
         [(0, [all(1), all(2)]), (1, [crop[0].clone(), all(2)])].map(|(axis, at)| Lines {
@@ -195,7 +195,7 @@ fn lines_flops(counts: [usize; 3], row: u64, lengths: [usize; 2]) -> u64 {
 }
 
 /// The places of row `(i, j)` in the real block (values) and in the spectrum (points).
-fn row_at([_, n1, n2]: [usize; 3], i: usize, j: usize) -> (Range<usize>, Range<usize>) {
+pub(crate) fn row_at([_, n1, n2]: [usize; 3], i: usize, j: usize) -> (Range<usize>, Range<usize>) {
     let (row, half) = (i * n1 + j, n2 / 2 + 1);
     (row * n2 * LANES..(row + 1) * n2 * LANES, row * half..(row + 1) * half)
 }

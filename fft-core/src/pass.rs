@@ -154,12 +154,17 @@ fn parts<const R: usize>(points: &[Point], step: usize, len: usize) -> [&[Point]
 /// The same of points that are written.
 #[inline(always)]
 fn parts_mut<const R: usize>(mut points: &mut [Point], step: usize, len: usize) -> [&mut [Point]; R] {
-    std::array::from_fn(|k| {
+    const fn none<'a>() -> &'a mut [Point] {
+        &mut []
+    }
+    let mut parts = [const { none() }; R];
+    for (k, found) in parts.iter_mut().enumerate() {
         let after = if k + 1 < R { step } else { len };
         let (part, rest) = std::mem::take(&mut points).split_at_mut(after);
         points = rest;
-        &mut part[..len]
-    })
+        *found = &mut part[..len];
+    }
+    parts
 }
 
 /// The transform of point `at` of each part.

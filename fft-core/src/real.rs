@@ -65,6 +65,12 @@ impl RealLine {
         scratch: &mut [f32],
     ) {
         real[support * LANES..].fill(0.0);
+        self.whole(simd, real, spectrum, scratch);
+    }
+
+    /// All `n` rows of `real` to `spectrum` (`n/2 + 1` points).
+    #[inline(always)]
+    pub(crate) fn whole<S: Simd>(&self, simd: S, real: &[f32], spectrum: &mut [Point], scratch: &mut [f32]) {
         if !self.is_even() {
             return self.forward_odd(simd, real, spectrum, scratch);
         }

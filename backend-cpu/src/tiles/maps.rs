@@ -123,17 +123,17 @@ impl<T: Transform> Maps<T> {
     /// Points of a group of tiles: `[point][tile][summed channel]`.
     fn tiles(&self) -> Spectrum {
         let len = element_blocks(self.channels()[1]) * self.transform.kind().element();
-        Spectrum::in_rows(self.transform.points(), self.grid.group_len(), len)
+        Spectrum::in_rows(self.transform.kind(), self.transform.points(), self.grid.group_len(), len)
     }
 
     /// Points of a panel of weights: `[point][summed channel][made channel]`.
     fn weights(&self) -> Spectrum {
-        Spectrum::in_panels(self.transform.points(), self.channels()[1], PANEL)
+        Spectrum::in_panels(self.transform.kind(), self.transform.points(), self.channels()[1], PANEL)
     }
 
     /// Points of the products of a group and a panel: `[point][tile][made channel]`.
     fn products(&self) -> Spectrum {
-        Spectrum::in_panels(self.transform.points(), self.grid.group_len(), PANEL)
+        Spectrum::in_panels(self.transform.kind(), self.transform.points(), self.grid.group_len(), PANEL)
     }
 
     /// Values of what a task copies into lanes.

@@ -77,13 +77,18 @@ impl<T: Transform> Weights<T> {
     }
 
     fn spectrum(&self, channels: usize) -> Spectrum {
-        Spectrum::in_panels(self.transform.points(), self.grid.group_len(), self.row_len(channels))
+        Spectrum::in_panels(
+            self.transform.kind(),
+            self.transform.points(),
+            self.grid.group_len(),
+            self.row_len(channels),
+        )
     }
 
     /// Points of the weights: `[point][input channel][output channel]`.
     fn sums(&self) -> Spectrum {
         let (rows, len) = (self.problem.group_in(), self.row_len(self.problem.group_out()));
-        Spectrum::in_rows(self.transform.points(), rows, len)
+        Spectrum::in_rows(self.transform.kind(), self.transform.points(), rows, len)
     }
 
     fn row_len(&self, channels: usize) -> usize {
