@@ -1,4 +1,5 @@
-//! Direct convolution with 16 made channels in the lanes, for `depthwise` and `broadcast`.
+//! Direct convolution with 16 made channels in the lanes, for `depthwise` and `broadcast`; `broadcast` makes two such
+//! blocks at once.
 //!
 //! A task copies what a band of targets meets into its cache. Then every tap is a vector of weights times what a target
 //! meets there, whatever the width of the maps, and rows of padding are passed over. Both engines are one code over the
@@ -51,13 +52,12 @@ pub(crate) fn plan<T: Value>(machine: &Machine, problem: &ConvProblem, pass: Pas
     })
 }
 
-/// Blocks of up to 16 made channels, of all groups: where a value has its own channels, those of neighbouring groups.
-fn channel_blocks<T: Value>(problem: &ConvProblem, pass: Pass) -> Vec<Range<usize>> {
+/// Blocks of up to so many made channels, of all groups: where a value has its own channels, those of neighbouring groups.
+fn channel_blocks<T: Value>(problem: &ConvProblem, pass: Pass, most: usize) -> Vec<Range<usize>> {
     let (groups, [made, _]) = (problem.groups(), channels(problem, pass));
     let (parts, len) = if T::CHANNELS == LANES { (1, groups) } else { (groups, made) };
-    let of = |part: Range<usize>| {
-        part.clone().step_by(LANES).map(move |first| first..(first + LANES).min(part.end))
-    };
+    let of =
+        |part: Range<usize>| part.clone().step_by(most).map(move |first| first..(first + most).min(part.end));
     (0..parts).flat_map(|part| of(part * len..(part + 1) * len)).collect()
 }
 

@@ -7,6 +7,7 @@
 //! columns ([`linear`]).
 
 mod cut;
+mod dots;
 mod linear;
 mod maps;
 mod pack;

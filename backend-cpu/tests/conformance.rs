@@ -55,3 +55,26 @@ fn depthwise_layers_of_all_kinds_pass() {
     assert!(failures.is_empty(), "{failures:#?}");
     assert_eq!(outcome.runs_of("depthwise"), 3 * lines.len());
 }
+
+#[test]
+fn channels_that_fill_two_blocks_and_few_images_of_many_values_pass() {
+    let lines = [
+        "n4 c3 o40 i20x20 k3x3 p1",
+        "n2 c37 o48 i23x30 k3x3 s2 p1",
+        "n5 c40 o33 i6x5 k4x3 p2",
+        "n2 c66 o80 i13x14 k3x4 p1 g2",
+        "n1 c20 o64 i9x20x16 k2x3x3 p1",
+        "n4 c18 o34 i300 k7 d2",
+        "n4 c70 o50 i5x5 k5x5",
+        "n7 c1100 o9 i1 k1",
+        "n5 c4200 o22 i1 k1 g2",
+        "n16 c3000 o3 i1 k1",
+    ];
+    let problems: Vec<ConvProblem> = lines.iter().map(|line| line.parse().unwrap()).collect();
+    let outcome = conformance(&cpu(), &problems).unwrap();
+    let failures: Vec<String> = outcome.failures.iter().map(ToString::to_string).collect();
+    assert!(failures.is_empty(), "{failures:#?}");
+    for algorithm in ["broadcast", "im2col"] {
+        assert_eq!(outcome.runs_of(algorithm), 3 * lines.len(), "{algorithm}");
+    }
+}

@@ -12,12 +12,21 @@ use crate::split::blocks;
 /// Greatest step between the values that neighbouring targets meet.
 pub(crate) const MOST_STEP: usize = 2;
 
-/// Columns of the widest tile of one [`Row`].
+/// Columns of the widest tile of one row of one block.
 const MOST_COLUMNS: usize = 14;
 
-/// Columns of the widest tile of so many rows: sums that leave registers for the weights of a run and what they meet.
-const fn widest(registers: usize, rows: usize) -> usize {
-    if registers >= 32 { MOST_COLUMNS / rows } else { (MOST_COLUMNS - RUN + 1) / rows }
+/// Columns of the widest tile of two blocks.
+const MOST_SHARED: usize = 12;
+
+/// Columns of the widest tile of so many rows and blocks: sums that leave registers for the weights of a run and what
+/// they meet. Two blocks do not fit 16 registers.
+const fn widest(registers: usize, [rows, blocks]: [usize; 2]) -> usize {
+    match (registers >= 32, blocks) {
+        (true, 1) => MOST_COLUMNS / rows,
+        (true, _) => MOST_SHARED / rows,
+        (false, 1) => (MOST_COLUMNS - RUN + 1) / rows,
+        (false, _) => 0,
+    }
 }
 
 /// Targets of the longest rows that are made by twos: the sums of longer ones do not wait for each other.
@@ -37,11 +46,15 @@ const SHARED: usize = 4;
 /// Sums that are added to at the same time without waiting for each other.
 const BUSY: usize = 8;
 
-/// Multiply-adds of a term that could be made while the tiles of a row wait.
-pub(super) fn idle(targets: usize, pairs: bool) -> f64 {
-    let rows = if pairs && targets <= LONGEST_PAIR { 2 } else { 1 };
-    let of = |range: Range<usize>| BUSY.saturating_sub(range.len() * rows);
-    blocks(targets, MOST_COLUMNS).map(of).sum::<usize>() as f64 / rows as f64
+/// Multiply-adds of a term that could be made while the tiles of a row of a block wait.
+pub(super) fn idle(targets: usize, pairs: bool, shared: bool) -> f64 {
+    let (most, together) = match (shared, pairs && targets <= LONGEST_PAIR) {
+        (true, _) => (MOST_SHARED, 2),
+        (_, true) => (MOST_COLUMNS, 2),
+        _ => (MOST_COLUMNS, 1),
+    };
+    let of = |range: Range<usize>| BUSY.saturating_sub(range.len() * together);
+    blocks(targets, most).map(of).sum::<usize>() as f64 / together as f64
 }
 
 /// Where a tap or a row of taps is: elements from the first, and its number among the weights.
@@ -86,10 +99,11 @@ impl Columns {
     }
 }
 
-/// A row of targets:
+/// A row of targets of each block of made channels:
 /// `to[apart t] = bias + Σ weights[channel points + row + column] source[channel map + row + column + step t]`.
 pub(super) struct Row<'a, T> {
     pub(super) source: &'a [T],
+    /// Of all blocks, one after the other.
     pub(super) weights: &'a [Element],
     /// Summed channels; values of the source, and weights, of one.
     pub(super) channels: usize,
@@ -99,9 +113,12 @@ pub(super) struct Row<'a, T> {
     pub(super) columns: &'a Columns,
     /// Values from what a target meets to what the next one meets.
     pub(super) step: usize,
-    pub(super) bias: &'a Element,
+    /// One a block.
+    pub(super) biases: &'a [Element],
     pub(super) relu: bool,
     pub(super) to: &'a mut [Element],
+    /// Targets from one block to the next, and from one target to the next.
+    pub(super) block: usize,
     pub(super) apart: usize,
     pub(super) targets: usize,
     /// The row below that meets the same taps and is made with it: values of the source, and targets, to it.
@@ -120,21 +137,26 @@ impl<T: Value> WithSimd for Row<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        if T::CHANNELS > 1 && self.step > 1 {
-            self.tiles::<S, MOST_STEP, 1>(simd);
-        } else if T::CHANNELS == 1 && self.below.is_some() {
-            self.tiles::<S, 1, 2>(simd);
-        } else {
-            self.tiles::<S, 1, 1>(simd);
+        if T::CHANNELS == 1 && self.biases.len() == 2 && S::REGISTER_COUNT >= 32 {
+            return self.tiles::<S, 1, 1, 2>(simd, 0);
+        }
+        for block in 0..self.biases.len() {
+            if T::CHANNELS > 1 && self.step > 1 {
+                self.tiles::<S, MOST_STEP, 1, 1>(simd, block);
+            } else if T::CHANNELS == 1 && self.below.is_some() {
+                self.tiles::<S, 1, 2, 1>(simd, block);
+            } else {
+                self.tiles::<S, 1, 1, 1>(simd, block);
+            }
         }
     }
 }
 
 /// Calls `$self.tile` for as many columns as the range has.
 macro_rules! of_len {
-    ($self:ident, $simd:ident, $range:expr, $($len:literal),*) => {
+    ($self:ident, $simd:ident, $block:ident, $range:expr, $($len:literal),*) => {
         match $range.len() {
-            $($len => $self.tile::<S, STEP, ROWS, $len>($simd, $range.start),)*
+            $($len => $self.tile::<S, STEP, ROWS, BLOCKS, $len>($simd, $block, $range.start),)*
             _ => unreachable!("a tile of 1 to {MOST_COLUMNS} columns"),
         }
     };
@@ -142,27 +164,47 @@ macro_rules! of_len {
 
 impl<T: Value> Row<'_, T> {
     #[inline(always)]
-    fn tiles<S: Simd, const STEP: usize, const ROWS: usize>(&mut self, simd: S) {
-        for range in blocks(self.targets, widest(S::REGISTER_COUNT, ROWS)) {
-            of_len!(self, simd, range, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14);
+    fn tiles<S: Simd, const STEP: usize, const ROWS: usize, const BLOCKS: usize>(
+        &mut self,
+        simd: S,
+        block: usize,
+    ) {
+        for range in blocks(self.targets, widest(S::REGISTER_COUNT, [ROWS, BLOCKS])) {
+            of_len!(self, simd, block, range, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14);
         }
     }
 
-    /// `X` targets of each row from number `first` on.
+    /// `X` targets of each row and block, from number `first` and from this block on.
     #[inline(always)]
-    fn tile<S: Simd, const STEP: usize, const ROWS: usize, const X: usize>(&mut self, simd: S, first: usize) {
+    fn tile<S: Simd, const STEP: usize, const ROWS: usize, const BLOCKS: usize, const X: usize>(
+        &mut self,
+        simd: S,
+        block: usize,
+        first: usize,
+    ) {
         // Nothing more of a tile that is wider than its registers is compiled.
-        assert!(X <= widest(S::REGISTER_COUNT, ROWS), "a tile of {ROWS} x {X}");
-        counted::multiplied(2 * LANES * ROWS * X * self.channels * self.rows.len() * self.columns.len());
-        let [below, to_below] = self.below.unwrap_or_default();
+        assert!(X <= widest(S::REGISTER_COUNT, [ROWS, BLOCKS]), "a tile of {BLOCKS} x {ROWS} x {X}");
+        let terms = self.channels * self.rows.len() * self.columns.len();
+        counted::multiplied(2 * LANES * ROWS * BLOCKS * X * terms);
+        let ([below, to_below], len) = (self.below.unwrap_or_default(), self.channels * self.points);
+        // Loops over the sums are of constant length, lest these be kept in memory.
+        let biases = self.biases[block..].first_chunk::<BLOCKS>().expect("one a block");
         for part in 0..LANES / S::F32_LANES {
-            let mut sums = [[self.bias.vector(simd, part); X]; ROWS];
+            let mut sums = [[[simd.splat_f32s(0.0); X]; BLOCKS]; ROWS];
+            for sums in &mut sums {
+                for (sums, bias) in sums.iter_mut().zip(biases) {
+                    *sums = [bias.vector(simd, part); X];
+                }
+            }
             for channel in 0..self.channels {
                 let source = &self.source[channel * self.map + first * STEP..];
-                let weights = &self.weights[channel * self.points..][..self.points];
+                let mut weights = [&[][..]; BLOCKS];
+                for (number, weights) in weights.iter_mut().enumerate() {
+                    *weights = &self.weights[(block + number) * len + channel * self.points..][..self.points];
+                }
                 for row in self.rows {
                     for taps in &self.columns.runs {
-                        add::<S, T, STEP, ROWS, X, RUN>(
+                        add::<S, T, STEP, ROWS, BLOCKS, X, RUN>(
                             simd,
                             (source, weights, part),
                             row,
@@ -172,7 +214,7 @@ impl<T: Value> Row<'_, T> {
                         );
                     }
                     for tap in &self.columns.alone {
-                        add::<S, T, STEP, ROWS, X, 1>(
+                        add::<S, T, STEP, ROWS, BLOCKS, X, 1>(
                             simd,
                             (source, weights, part),
                             row,
@@ -183,37 +225,52 @@ impl<T: Value> Row<'_, T> {
                     }
                 }
             }
-            for (number, sums) in sums.iter().enumerate() {
-                let to = self.to[number * to_below + first * self.apart..].iter_mut().step_by(self.apart);
-                for (sum, to) in sums.iter().zip(to) {
-                    let zero = simd.splat_f32s(0.0);
-                    let kept = simd.select_f32s(simd.less_than_f32s(*sum, zero), zero, *sum);
-                    S::as_mut_simd_f32s(to).0[part] = if self.relu { kept } else { *sum };
+            for (row, sums) in sums.iter().enumerate() {
+                for (number, sums) in sums.iter().enumerate() {
+                    let begin = (block + number) * self.block + row * to_below + first * self.apart;
+                    for (sum, to) in sums.iter().zip(self.to[begin..].iter_mut().step_by(self.apart)) {
+                        let zero = simd.splat_f32s(0.0);
+                        let kept = simd.select_f32s(simd.less_than_f32s(*sum, zero), zero, *sum);
+                        S::as_mut_simd_f32s(to).0[part] = if self.relu { kept } else { *sum };
+                    }
                 }
             }
         }
     }
 }
 
-/// Adds what `X` targets of each row meet at `J` neighbouring taps; the rows' sources are `below` values apart.
+/// Adds what `X` targets of each row and block meet at `J` neighbouring taps; the rows' sources are `below` values apart.
 #[inline(always)]
-fn add<S: Simd, T: Value, const STEP: usize, const ROWS: usize, const X: usize, const J: usize>(
+fn add<
+    S: Simd,
+    T: Value,
+    const STEP: usize,
+    const ROWS: usize,
+    const BLOCKS: usize,
+    const X: usize,
+    const J: usize,
+>(
     simd: S,
-    (source, weights, part): (&[T], &[Element], usize),
+    (source, weights, part): (&[T], [&[Element]; BLOCKS], usize),
     row: &Place,
     taps: &[Place; J],
     below: usize,
-    sums: &mut [[S::f32s; X]; ROWS],
+    sums: &mut [[[S::f32s; X]; BLOCKS]; ROWS],
 ) {
-    let mut factors = [simd.splat_f32s(0.0); J];
-    for (factor, tap) in factors.iter_mut().zip(taps) {
-        *factor = weights[row.weight + tap.weight].vector(simd, part);
+    let mut factors = [[simd.splat_f32s(0.0); J]; BLOCKS];
+    for (factors, weights) in factors.iter_mut().zip(weights) {
+        for (factor, tap) in factors.iter_mut().zip(taps) {
+            *factor = weights[row.weight + tap.weight].vector(simd, part);
+        }
     }
     for (number, sums) in sums.iter_mut().enumerate() {
         let met = &source[row.source + taps[0].source + number * below..][..(X - 1) * STEP + J];
-        for (x, sum) in sums.iter_mut().enumerate() {
-            for (factor, met) in factors.iter().zip(&met[x * STEP..]) {
-                *sum = simd.mul_add_e_f32s(*factor, met.vector(simd, part), *sum);
+        for x in 0..X {
+            for (j, met) in met[x * STEP..][..J].iter().enumerate() {
+                let met = met.vector(simd, part);
+                for (sums, factors) in sums.iter_mut().zip(&factors) {
+                    sums[x] = simd.mul_add_e_f32s(factors[j], met, sums[x]);
+                }
             }
         }
     }

@@ -1,4 +1,5 @@
-//! Forward and backward-input: tasks make up to 16 channels of one image in a band of targets.
+//! Forward and backward-input: tasks make up to 16 channels of one image in a band of targets, or two blocks of as many
+//! that meet the same values.
 
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -27,8 +28,10 @@ const SMALLEST_BAND: usize = 512;
 pub(super) struct Maps<T> {
     problem: ConvProblem,
     pass: Pass,
-    /// Made channels of the tasks, by blocks.
+    /// Made channels by blocks.
     blocks: Vec<Range<usize>>,
+    /// Made channels of the tasks: one block, or two.
+    tasks: Vec<Range<usize>>,
     /// Shapes of source and target maps.
     shapes: [[usize; 3]; 2],
     classes: [Vec<(Class, Vec<Tap>)>; 3],
@@ -52,12 +55,17 @@ impl<T: Value> Maps<T> {
         let (cut, threads) = (cut_axis(shapes[1]), machine.threads.max(1));
         let classes = problem.volume().map(|axis| classes(&axis, pass));
         let band = shapes[1][cut];
-        let blocks = channel_blocks::<T>(problem, pass);
-        let tasks = problem.batch().saturating_mul(blocks.len());
+        let blocks = channel_blocks::<T>(problem, pass, LANES);
+        let pairs = channel_blocks::<T>(problem, pass, 2 * LANES);
+        let bands = (shapes[1].iter().product::<usize>() / SMALLEST_BAND).max(1);
+        let enough = problem.batch().saturating_mul(pairs.len()).saturating_mul(bands) >= 2 * threads;
+        let tasks = if T::CHANNELS == 1 && enough { pairs } else { blocks.clone() };
+        let count = problem.batch().saturating_mul(tasks.len());
         let mut maps = Maps {
             problem: *problem,
             pass,
             blocks,
+            tasks,
             shapes,
             classes,
             cut,
@@ -68,7 +76,7 @@ impl<T: Value> Maps<T> {
         };
         let rest: usize = shapes[1][cut + 1..].iter().product();
         let more = |band: usize| {
-            let tasks = tasks.saturating_mul(shapes[1][cut].div_ceil(band));
+            let tasks = count.saturating_mul(shapes[1][cut].div_ceil(band));
             tasks < threads * TASKS_PER_THREAD && band / 2 * rest >= SMALLEST_BAND
         };
         let cached = machine.caches[1] / 2 / size_of::<f32>();
@@ -83,12 +91,18 @@ impl<T: Value> Maps<T> {
             source = T::len(&self.field(&[z, y, x.clone()]), self.summed())?.max(source);
             row = ((STRIP + x.len()) * LANES).max(row);
         }
+        row *= self.tasks.iter().map(|task| task.len().div_ceil(LANES)).max().unwrap_or(1);
         Some([source, row])
     }
 
     /// Summed channels of a made one.
     fn summed(&self) -> usize {
         channels(&self.problem, self.pass)[1]
+    }
+
+    /// Whether tasks have two blocks of channels.
+    fn shared(&self) -> bool {
+        self.tasks.len() < self.blocks.len()
     }
 
     /// The boxes of targets, with bands of this length.
@@ -165,23 +179,25 @@ impl<T: Value> Blocking for Maps<T> {
             self.classes[2].iter().map(|(class, taps)| of(class) * taps.len() as f64).sum()
         };
         let terms = self.summed() as f64 * met(0) * met(1);
-        let mut moves = terms * sum(&|class| idle(class.count, T::CHANNELS == 1));
+        let shared = self.shared();
+        let (mut made, mut copied) = (terms * sum(&|class| idle(class.count, T::CHANNELS == 1, shared)), 0.0);
         for [z, y, x] in self.boxes(self.band) {
             let rows = (z.len() * y.len()) as f64;
-            moves += rows * (ROW_MOVES + (x.len() * LANES) as f64);
-            moves += self.field(&[z, y, x]).moves::<T>(self.summed());
+            made += rows * (ROW_MOVES + (x.len() * LANES) as f64);
+            copied += self.field(&[z, y, x]).moves::<T>(self.summed());
         }
-        let maps = self.problem.batch() as f64 * blocks as f64;
+        let [maps, fields] =
+            [blocks, self.tasks.len()].map(|count| self.problem.batch() as f64 * count as f64);
         let tensors = [Role::Input, Role::Weight, Role::Output].map(|role| self.problem.len(role) as f64);
         let cost = Cost {
             product_flops: 2.0 * LANES as f64 * maps * terms * sum(&|class| class.count as f64),
-            moves: maps * moves + (blocks * self.packed()) as f64,
+            moves: maps * made + fields * copied + (blocks * self.packed()) as f64,
             bytes: 4.0 * tensors.iter().sum::<f64>(),
             launches: 2.0,
             ..Cost::default()
         };
         let bands = targets[self.cut].div_ceil(self.band);
-        let tasks = self.problem.batch().saturating_mul(blocks).saturating_mul(bands);
+        let tasks = self.problem.batch().saturating_mul(self.tasks.len()).saturating_mul(bands);
         cost.in_tasks(tasks, self.threads)
     }
 
@@ -202,15 +218,16 @@ impl<T: Value> Blocking for Maps<T> {
         let bands: Vec<Band> = self.boxes(self.band).map(|targets| self.band_of(&targets)).collect();
         let points = bands.iter().map(|band| band.points.clone()).collect();
         let images = (0..self.problem.batch()).map(|image| image..image + 1).collect();
-        let parts = [images, blocks.clone(), whole(1), whole(1), points];
+        let parts = [images, self.tasks.clone(), whole(1), whole(1), points];
         let made = channels(&self.problem, self.pass)[0] * self.problem.groups();
         let shape = [self.problem.batch(), made, 1, 1, self.shapes[1].iter().product()];
         let scratch = (scratch, self.scratch.iter().sum());
         for_each_block(out, shape, &parts, scratch, |index, mut block, scratch| {
-            let (band, number) = (&bands[index % bands.len()], index / bands.len() % blocks.len());
-            let weights = packed[range(number)].as_chunks().0;
-            Task { maps: self, source, weights, epilogue, channels: blocks[number].clone() }
-                .run(band, &mut block, scratch);
+            let (band, number) = (&bands[index % bands.len()], index / bands.len() % self.tasks.len());
+            let channels = self.tasks[number].clone();
+            let first = blocks.partition_point(|block| block.start < channels.start);
+            let weights = packed[first * len..][..channels.len().div_ceil(LANES) * len].as_chunks().0;
+            Task { maps: self, source, weights, epilogue, channels }.run(band, &mut block, scratch);
         });
     }
 }
@@ -283,12 +300,13 @@ impl<T: Value> Maps<T> {
         .collect()
     }
 
-    /// The rows of a strip, by twos where they meet the same taps and where that is faster.
+    /// The rows of a strip; where they are short and tasks have one block, by twos if they meet the same taps.
     fn lines(&self, field: &Field, rows: &[[usize; 2]], width: usize) -> Vec<Line> {
         let mut lines: Vec<Line> = Vec::new();
         for (number, row) in rows.iter().enumerate() {
             let line = Line { first: number * width, rows: self.rows(field, *row), below: None };
             if T::CHANNELS == 1
+                && !self.shared()
                 && width <= LONGEST_PAIR
                 && let Some(above) = lines.last_mut()
                 && let Some(apart) = above.apart(&line)
@@ -325,7 +343,7 @@ impl Line {
     }
 }
 
-/// A block of channels of an image in a band.
+/// A task's channels of an image in a band.
 struct Task<'a, T> {
     maps: &'a Maps<T>,
     source: &'a [f32],
@@ -340,10 +358,12 @@ impl<T: Value> Task<'_, T> {
         let (source, made) = scratch.split_at_mut(self.maps.scratch[0]);
         self.load(&band.field, image, source);
         let (bias, relu) = self.epilogue;
-        let mut biases = [0.0; LANES];
+        let mut biases = [[0.0; LANES]; 2];
         if let Some(bias) = bias {
-            biases[..channels.len()].copy_from_slice(&bias[channels.clone()]);
+            biases.as_flattened_mut()[..channels.len()].copy_from_slice(&bias[channels.clone()]);
         }
+        let biases = &biases[..channels.len().div_ceil(LANES)];
+        let len = made.len() / biases.len() / LANES * LANES;
         for strip in &band.strips {
             for line in &strip.lines {
                 for (class, columns) in &band.columns {
@@ -356,9 +376,10 @@ impl<T: Value> Task<'_, T> {
                         rows: &line.rows,
                         columns,
                         step: T::step(class),
-                        bias: &biases,
+                        biases,
                         relu,
                         to: &mut made.as_chunks_mut().0[line.first + class.first..],
+                        block: len / LANES,
                         apart: class.step,
                         targets: class.count,
                         below: line.below,
@@ -366,8 +387,11 @@ impl<T: Value> Task<'_, T> {
                     .run();
                 }
             }
-            let mut to: [_; LANES] = block.rows([image, 0, 0], channels.clone(), strip.points.clone());
-            strip::store(made, &mut to[..channels.len()]);
+            for (first, made) in channels.clone().step_by(LANES).zip(made.chunks_exact(len)) {
+                let lanes = first..(first + LANES).min(channels.end);
+                let mut to: [_; LANES] = block.rows([image, 0, 0], lanes.clone(), strip.points.clone());
+                strip::store(made, &mut to[..lanes.len()]);
+            }
         }
     }
 

@@ -43,7 +43,8 @@ impl<T: Value> Weights<T> {
         let shape = problem.output_shape();
         let of = |axis| classes(axis, Pass::BackwardWeights).swap_remove(0);
         let (classes, cut) = (problem.volume().each_ref().map(of), cut_axis(shape));
-        let (threads, blocks) = (machine.threads.max(1), channel_blocks::<T>(problem, Pass::BackwardWeights));
+        let threads = machine.threads.max(1);
+        let blocks = channel_blocks::<T>(problem, Pass::BackwardWeights, LANES);
         let parts = (threads * TASKS_PER_THREAD).div_ceil(blocks.len()).min(problem.batch());
         let mut weights = Weights {
             problem: *problem,

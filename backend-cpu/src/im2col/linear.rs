@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use conv_core::{ConvProblem, Cost, Machine, Pass};
 
+use super::dots::{Dots, Rows};
 use super::tensor_bytes;
 use crate::blocking::{Blocking, Epilogue};
 use crate::epilogue;
@@ -17,6 +18,10 @@ const CALL: f64 = 64.0;
 
 /// Tasks a thread should find, so that threads end together.
 const TASKS_PER_THREAD: usize = 4;
+
+/// Most images, and fewest input channels, of dot products: `gemm` would pack weights that are used for few images.
+const FEW_IMAGES: usize = 16;
+const MANY_CHANNELS: usize = 1024;
 
 /// One pass of a layer without points: its channels are those and the points of the layer it stands for.
 pub(super) struct Linear {
@@ -43,15 +48,22 @@ impl Linear {
         divide(self.problem.group_out(), (self.threads * TASKS_PER_THREAD).div_ceil(self.problem.groups()), 8)
     }
 
-    /// The columns of each group in a tensor of `channels` a group.
+    /// The columns of each group in a tensor of `channels` a group, cut where the blocks of images are few.
     fn columns(&self, channels: usize) -> Vec<Range<usize>> {
-        (0..self.problem.groups()).map(|group| group * channels..(group + 1) * channels).collect()
+        let groups = self.problem.groups();
+        let wanted =
+            (self.threads * TASKS_PER_THREAD).div_ceil(self.image_blocks().len().saturating_mul(groups));
+        let parts = divide(channels, wanted, 16);
+        let of = |group: usize| {
+            parts.iter().map(move |part| group * channels + part.start..group * channels + part.end)
+        };
+        (0..groups).flat_map(of).collect()
     }
 
-    /// The weights of one group, output channels by input channels.
-    fn weights<'w>(&self, weights: &'w [f32], group: usize) -> Matrix<'w> {
-        let [_, group_in, group_out] = self.channels();
-        Matrix::new(&weights[group * group_out * group_in..], group_out, group_in, group_in)
+    /// Whether the forward pass is one of dot products.
+    fn is_dots(&self) -> bool {
+        let [_, group_in, _] = self.channels();
+        self.problem.batch() <= FEW_IMAGES && group_in >= MANY_CHANNELS
     }
 
     /// `Y = X Wᵀ`.
@@ -59,15 +71,26 @@ impl Linear {
         let [groups, group_in, group_out] = self.channels();
         let (images, columns) = (self.image_blocks(), self.columns(group_out));
         let parts: [&[Range<usize>]; 2] = [&images, &columns];
-        for_each_rectangle(out, groups * group_out, parts, (&mut [], 0), |[block, group], mut part, _| {
-            let images = images[block].clone();
-            let first = images.start * groups * group_in + group * group_in;
-            let input = Matrix::new(&input[first..], images.len(), group_in, groups * group_in);
-            product(part.matrix(images.len()), false, input, self.weights(weights, group).transposed());
+        for_each_rectangle(out, groups * group_out, parts, (&mut [], 0), |[block, column], mut part, _| {
+            let (images, columns) = (images[block].clone(), columns[column].clone());
+            let (input, apart) = (
+                &input[images.start * groups * group_in + columns.start / group_out * group_in..],
+                groups * group_in,
+            );
+            let weights = &weights[columns.start * group_in..columns.end * group_in];
+            if self.is_dots() {
+                let (images, count) = (Rows { values: input, apart }, images.len());
+                let weights = Rows { values: weights, apart: group_in };
+                Dots { images, count, weights, terms: group_in, out: &mut part }.run();
+            } else {
+                let input = Matrix::new(input, images.len(), group_in, apart);
+                let weights = Matrix::new(weights, columns.len(), group_in, group_in);
+                product(part.matrix(images.len()), false, input, weights.transposed());
+            }
             for image in 0..images.len() {
                 let row = part.row(image);
                 if let Some(bias) = bias {
-                    let bias = &bias[columns[group].clone()];
+                    let bias = &bias[columns.clone()];
                     row.iter_mut().zip(bias).for_each(|(value, bias)| *value += bias);
                 }
                 epilogue::apply(row, None, relu);
@@ -80,11 +103,14 @@ impl Linear {
         let [groups, group_in, group_out] = self.channels();
         let (images, columns) = (self.image_blocks(), self.columns(group_in));
         let parts: [&[Range<usize>]; 2] = [&images, &columns];
-        for_each_rectangle(out, groups * group_in, parts, (&mut [], 0), |[block, group], mut part, _| {
-            let images = images[block].clone();
-            let first = images.start * groups * group_out + group * group_out;
+        for_each_rectangle(out, groups * group_in, parts, (&mut [], 0), |[block, column], mut part, _| {
+            let (images, columns) = (images[block].clone(), columns[column].clone());
+            let (group, channel) = (columns.start / group_in, columns.start % group_in);
+            let first = (images.start * groups + group) * group_out;
             let gradient = Matrix::new(&gradient[first..], images.len(), group_out, groups * group_out);
-            product(part.matrix(images.len()), false, gradient, self.weights(weights, group));
+            let weights = &weights[group * group_out * group_in + channel..];
+            let weights = Matrix::new(weights, group_out, columns.len(), group_in);
+            product(part.matrix(images.len()), false, gradient, weights);
         });
     }
 
@@ -113,16 +139,21 @@ impl Blocking for Linear {
         0
     }
 
-    /// Operations are those of products whose sides are rounded up to register tiles; bytes are the operands once.
+    /// Operations are those of products whose sides are rounded up to register tiles, those of dot products as they are;
+    /// bytes are the operands once.
     fn cost(&self) -> Cost {
         let problem = &self.problem;
+        let [groups, group_in, group_out] = self.channels();
         let rounded = |count: usize, tile: usize| count.next_multiple_of(tile) as f64;
-        let sides = rounded(problem.group_out(), TILE[1]) * rounded(problem.batch(), TILE[0]);
-        let blocks = match self.pass {
-            Pass::BackwardWeights => self.output_blocks().len(),
-            _ => self.image_blocks().len(),
+        let sides = match self.pass {
+            Pass::Forward if self.is_dots() => group_out as f64 * problem.batch() as f64,
+            _ => rounded(group_out, TILE[1]) * rounded(problem.batch(), TILE[0]),
         };
-        let tasks = problem.groups().saturating_mul(blocks);
+        let tasks = match self.pass {
+            Pass::Forward => self.image_blocks().len().saturating_mul(self.columns(group_out).len()),
+            Pass::BackwardInput => self.image_blocks().len().saturating_mul(self.columns(group_in).len()),
+            Pass::BackwardWeights => groups.saturating_mul(self.output_blocks().len()),
+        };
         let cost = Cost {
             product_flops: 2.0 * problem.groups() as f64 * sides * problem.group_in() as f64,
             moves: tasks as f64 * CALL,
