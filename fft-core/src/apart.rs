@@ -19,11 +19,11 @@ impl RealFft {
     }
 
     /// [`RealFft::forward`] of the values within the support, which alone are read: slices and rows of `real` are so
-    /// many values apart as `steps` says. Points of `spectrum` are `apart` points of 32 values apart, and what stands
-    /// between them stays.
+    /// many values apart as `steps` says. Points of `spectrum` are `apart` points of 32 values apart, 1 at least, and what
+    /// stands between them stays.
     ///
     /// # Errors
-    /// A support or slice length that does not fit.
+    /// A support, distance or slice length that does not fit.
     pub fn forward_apart(
         &self,
         support: &[usize],
@@ -44,7 +44,7 @@ impl RealFft {
     /// so many values apart as `steps` says.
     ///
     /// # Errors
-    /// A crop or slice length that does not fit.
+    /// A crop, distance or slice length that does not fit.
     pub fn inverse_apart(
         &self,
         crop: &[Range<usize>],
@@ -61,6 +61,7 @@ impl RealFft {
     }
 
     fn check_apart(&self, (spectrum, apart): (usize, usize), scratch: usize) -> Result<(), ShapeError> {
+        check_min("distance of points", 1, apart)?;
         let last = (self.spectrum_len() - 1).saturating_mul(apart);
         check_min("spectrum length", last.saturating_add(1).saturating_mul(COMPLEX_POINT), spectrum)?;
         check_min("scratch length", self.apart_scratch_len(), scratch)
@@ -240,6 +241,8 @@ mod tests {
         );
         let expected = format!("scratch length is 0, expected at least {}", scratch.len());
         assert_eq!(forward(&real, &mut points, &mut []), expected);
+        let found = text(plan.forward_apart(&[4, 6], (&real, [0, 128]), (&mut points, 0), &mut scratch));
+        assert_eq!(found, "distance of points is 0, expected at least 1");
         let real = (&mut real[..100], [0, 128]);
         let found = text(plan.inverse_apart(&[0..2, 0..1], (&points, 2), real, &mut scratch));
         assert_eq!(found, "real length is 100, expected at least 144");
