@@ -46,7 +46,8 @@ const SHARED: usize = 4;
 /// Sums that are added to at the same time without waiting for each other.
 const BUSY: usize = 8;
 
-/// Multiply-adds of a term that could be made while the tiles of a row of a block wait.
+/// Multiply-adds of a term that could be made while the tiles of a row of a block wait, where short rows are made by
+/// pairs, or two blocks share what they meet.
 pub(super) fn idle(targets: usize, pairs: bool, shared: bool) -> f64 {
     let (most, together) = match (shared, pairs && targets <= LONGEST_PAIR) {
         (true, _) => (MOST_SHARED, 2),
@@ -121,7 +122,8 @@ pub(super) struct Row<'a, T> {
     pub(super) block: usize,
     pub(super) apart: usize,
     pub(super) targets: usize,
-    /// The row below that meets the same taps and is made with it: values of the source, and targets, to it.
+    /// The row below that meets the same taps and is made with it: values of the source, and targets, to it. None where
+    /// there are two blocks.
     pub(super) below: Option<[usize; 2]>,
 }
 

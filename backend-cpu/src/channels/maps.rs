@@ -1,19 +1,22 @@
 //! Forward and backward-input: tasks make up to 16 channels of one image in a band of targets, or two blocks of as many
 //! that meet the same values.
 
+mod task;
+
 use std::marker::PhantomData;
 use std::ops::Range;
 
 use conv_core::{ConvProblem, Cost, Machine, Pass, Role, Unsupported};
 use fft_core::interleave;
 
-use super::kernel::{Columns, LONGEST_PAIR, Place, Row, idle};
-use super::{Element, Field, ROW_MOVES, Value, boxes, channel_blocks};
+use super::kernel::{Columns, LONGEST_PAIR, Place, idle};
+use super::{Field, ROW_MOVES, Value, boxes, channel_blocks};
 use crate::blocking::{Blocking, Epilogue, channels};
 use crate::padding::{Class, Tap, classes, cut_axis, longest_band};
 use crate::product::LANES;
-use crate::raw::{Block, for_each_block, for_each_part};
-use crate::strip::{self, FITS, Source};
+use crate::raw::{for_each_block, for_each_part};
+use crate::strip::FITS;
+use task::Task;
 
 /// Tasks a thread should find, so that threads end together.
 const TASKS_PER_THREAD: usize = 4;
@@ -340,68 +343,5 @@ impl Line {
         let apart = next.rows.first()?.source.checked_sub(self.rows.first()?.source)?;
         let below = self.rows.iter().map(|place| Place { source: place.source + apart, ..*place });
         (self.below.is_none() && below.eq(next.rows.iter().copied())).then_some(apart)
-    }
-}
-
-/// A task's channels of an image in a band.
-struct Task<'a, T> {
-    maps: &'a Maps<T>,
-    source: &'a [f32],
-    weights: &'a [Element],
-    epilogue: Epilogue<'a>,
-    channels: Range<usize>,
-}
-
-impl<T: Value> Task<'_, T> {
-    fn run(&self, band: &Band, block: &mut Block<'_>, scratch: &mut [f32]) {
-        let (image, channels) = (block.ranges()[0].start, self.channels.clone());
-        let (source, made) = scratch.split_at_mut(self.maps.scratch[0]);
-        self.load(&band.field, image, source);
-        let (bias, relu) = self.epilogue;
-        let mut biases = [[0.0; LANES]; 2];
-        if let Some(bias) = bias {
-            biases.as_flattened_mut()[..channels.len()].copy_from_slice(&bias[channels.clone()]);
-        }
-        let biases = &biases[..channels.len().div_ceil(LANES)];
-        let len = made.len() / biases.len() / LANES * LANES;
-        for strip in &band.strips {
-            for line in &strip.lines {
-                for (class, columns) in &band.columns {
-                    Row {
-                        source: T::of(source),
-                        weights: self.weights,
-                        channels: self.maps.summed(),
-                        map: band.field.map::<T>(),
-                        points: self.maps.problem.points(Role::Weight),
-                        rows: &line.rows,
-                        columns,
-                        step: T::step(class),
-                        biases,
-                        relu,
-                        to: &mut made.as_chunks_mut().0[line.first + class.first..],
-                        block: len / LANES,
-                        apart: class.step,
-                        targets: class.count,
-                        below: line.below,
-                    }
-                    .run();
-                }
-            }
-            for (first, made) in channels.clone().step_by(LANES).zip(made.chunks_exact(len)) {
-                let lanes = first..(first + LANES).min(channels.end);
-                let mut to: [_; LANES] = block.rows([image, 0, 0], lanes.clone(), strip.points.clone());
-                strip::store(made, &mut to[..lanes.len()]);
-            }
-        }
-    }
-
-    /// Copies what the channels meet.
-    fn load(&self, field: &Field, image: usize, to: &mut [f32]) {
-        let Maps { problem, pass, shapes, .. } = self.maps;
-        let [made, summed] = channels(problem, *pass);
-        let map = (image * problem.groups() + self.channels.start / made) * summed;
-        let maps = if T::CHANNELS == LANES { self.channels.len() } else { summed };
-        let first = map * shapes[0].iter().product::<usize>();
-        T::load(field, &Source { tensor: self.source, first, maps, shape: shapes[0] }, to);
     }
 }
