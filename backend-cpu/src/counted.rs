@@ -22,7 +22,7 @@ mod tests {
     use std::sync::atomic::Ordering;
 
     use conv_core::testing::{random_problems, run_once, values};
-    use conv_core::{Backend, ConvProblem, Pass};
+    use conv_core::{Backend, ConvProblem, Machine, Pass};
 
     use super::OPERATIONS;
     use crate::Cpu;
@@ -75,7 +75,16 @@ mod tests {
             let line = "n16 c3 o8 i7x7 k7x7";
             let [done, estimated] = counts(&cpu, "im2col", &line.parse().unwrap(), pass).unwrap();
             assert_eq!(done, estimated, "im2col {pass} of {line}");
+            // Two blocks of channels a task, where two threads find enough tasks.
+            let two = Cpu::with_machine(Machine { threads: 2, ..cpu.machine().clone() });
+            for line in ["n4 c3 o40 i20x20 k3x3 p1", "n2 c37 o48 i23x30 k3x3 s2 p1"] {
+                let [done, estimated] = counts(&two, "broadcast", &line.parse().unwrap(), pass).unwrap();
+                assert_eq!(done, estimated, "broadcast {pass} of {line}");
+            }
         }
+        let dots = "n3 c70 o50 i5x5 k5x5";
+        let [done, estimated] = counts(&cpu, "im2col", &dots.parse().unwrap(), Pass::Forward).unwrap();
+        assert_eq!(done, estimated, "im2col forward of {dots}");
         for (problem, pass) in problems.iter().flat_map(|p| Pass::ALL.map(|pass| (p, pass))) {
             let [done, estimated] = counts(&cpu, "direct", problem, pass).unwrap();
             // Taps in the padding are counted, and passed over where a whole tile has none but those.
