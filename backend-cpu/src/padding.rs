@@ -9,5 +9,5 @@ mod layout;
 
 pub(crate) use axis::{Class, Tap, classes};
 pub(crate) use band::{MOST_VALUES, cut_axis, longest_band};
-pub(crate) use copy::{COPIED, clear, copy, pad};
+pub(crate) use copy::{clear, copy, pad};
 pub(crate) use layout::{Layout, TAIL};

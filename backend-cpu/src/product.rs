@@ -29,7 +29,7 @@ pub(crate) const PANEL: usize = 64;
 const DEPTH: usize = 64;
 
 /// Rows of the widest register tile.
-const MOST_ROWS: usize = 6;
+pub(crate) const MOST_ROWS: usize = 6;
 
 const REAL: bool = true;
 const COMPLEX: bool = false;
@@ -67,6 +67,9 @@ pub(crate) enum Scalars<'a> {
     Rows(&'a [f32], usize),
     /// Rows stand in the elements of a panel, one line a term.
     Terms(&'a [[f32; PANEL]]),
+    /// Rows of a register tile stand in a line, one a term; so many lines after each other those of the next rows. Of real
+    /// numbers.
+    Blocks(&'a [[f32; MOST_ROWS]], usize),
 }
 
 /// One product.
@@ -123,7 +126,10 @@ impl Product<'_> {
             for first in (0..terms).step_by(DEPTH) {
                 let terms = first..(first + DEPTH).min(terms);
                 for part in 0..parts {
-                    let (row, end) = (part * rows / parts, (part + 1) * rows / parts);
+                    let (row, end) = match self.left {
+                        Scalars::Blocks(..) => (part * most, rows.min((part + 1) * most)),
+                        _ => (part * rows / parts, (part + 1) * rows / parts),
+                    };
                     let corner = Corner { row, vector, terms: terms.clone() };
                     self.tile::<S, K>(simd, corner, [end - row, width]);
                 }
@@ -165,6 +171,10 @@ impl Product<'_> {
         match self.left {
             Scalars::Rows(left, apart) => self.by_rows::<S, K, M, N>(simd, &corner, (left, apart), &mut sums),
             Scalars::Terms(left) => self.by_terms::<S, K, M, N>(simd, &corner, left, &mut sums),
+            Scalars::Blocks(left, apart) => {
+                let left = &left[corner.row / MOST_ROWS * apart..][..apart];
+                self.by_blocks::<S, K, M, N>(simd, &corner, left, &mut sums)
+            }
         }
         let add = self.add || corner.terms.start > 0;
         let (first, span) = (place::<S, K>(corner.vector), span::<S, K>(N));
@@ -189,16 +199,17 @@ impl Product<'_> {
         (left, apart): (&[f32], usize),
         sums: &mut [[[S::f32s; 2]; N]; M],
     ) {
-        for first in corner.terms.clone().step_by(LANES) {
+        let first = place::<S, K>(corner.vector);
+        for element in corner.terms.clone().step_by(LANES) {
             let mut rows = [[&[0.0; LANES]; 2]; M];
             for (i, [re, im]) in rows.iter_mut().enumerate() {
-                let row = &left[(corner.row + i) * apart + first / LANES * element(K)..];
+                let row = &left[(corner.row + i) * apart + element / LANES * self::element(K)..];
                 *re = row.first_chunk().unwrap_or(re);
-                *im = row[element(K) - LANES..].first_chunk().unwrap_or(im);
+                *im = row[self::element(K) - LANES..].first_chunk().unwrap_or(im);
             }
-            let right = &self.right[first..corner.terms.end.min(first + LANES)];
+            let right = &self.right[element..corner.terms.end.min(element + LANES)];
             for (t, right) in right.iter().enumerate().take(LANES) {
-                let factors = factors::<S, K, N>(simd, right, corner.vector);
+                let factors = factors::<S, K, N>(simd, &right[first..]);
                 for (sums, [re, im]) in sums.iter_mut().zip(&rows) {
                     add::<S, K, N>(simd, [&re[t], &im[t]], factors, sums);
                 }
@@ -214,30 +225,52 @@ impl Product<'_> {
         left: &[[f32; PANEL]],
         sums: &mut [[[S::f32s; 2]; N]; M],
     ) {
+        let first = place::<S, K>(corner.vector);
         let mut at = [0; M];
         for (i, at) in at.iter_mut().enumerate() {
             *at = (corner.row + i) / LANES * element(K) + (corner.row + i) % LANES;
         }
         for (left, right) in left[corner.terms.clone()].iter().zip(&self.right[corner.terms.clone()]) {
-            let factors = factors::<S, K, N>(simd, right, corner.vector);
+            let factors = factors::<S, K, N>(simd, &right[first..]);
+            if K == REAL {
+                // Neighbours in their line.
+                for (sums, value) in sums.iter_mut().zip(&left[corner.row..][..M]) {
+                    add::<S, K, N>(simd, [value; 2], factors, sums);
+                }
+                continue;
+            }
             for (sums, at) in sums.iter_mut().zip(at) {
                 let im = at + element(K) - LANES;
                 add::<S, K, N>(simd, [&left[at % PANEL], &left[im % PANEL]], factors, sums);
             }
         }
     }
+
+    #[inline(always)]
+    fn by_blocks<S: Simd, const K: bool, const M: usize, const N: usize>(
+        &self,
+        simd: S,
+        corner: &Corner,
+        left: &[[f32; MOST_ROWS]],
+        sums: &mut [[[S::f32s; 2]; N]; M],
+    ) {
+        let first = place::<S, K>(corner.vector);
+        for (left, right) in left[corner.terms.clone()].iter().zip(&self.right[corner.terms.clone()]) {
+            let factors = factors::<S, K, N>(simd, &right[first..]);
+            for (sums, value) in sums.iter_mut().zip(left) {
+                add::<S, K, N>(simd, [value; 2], factors, sums);
+            }
+        }
+    }
 }
 
-/// Vectors of one term of a panel.
+/// The first vectors of one term.
 #[inline(always)]
-fn factors<S: Simd, const K: bool, const N: usize>(
-    simd: S,
-    right: &[f32; PANEL],
-    vector: usize,
-) -> [[S::f32s; 2]; N] {
+fn factors<S: Simd, const K: bool, const N: usize>(simd: S, right: &[f32]) -> [[S::f32s; 2]; N] {
+    let right = &right[..span::<S, K>(N)];
     let mut factors = [[simd.splat_f32s(0.0); 2]; N];
     for (n, factor) in factors.iter_mut().enumerate() {
-        *factor = load::<S, K>(right, place::<S, K>(vector + n) % PANEL);
+        *factor = load::<S, K>(right, place::<S, K>(n));
     }
     factors
 }

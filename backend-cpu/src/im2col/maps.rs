@@ -8,10 +8,10 @@ use super::cut::Cut;
 use super::pack::{Group, Piece};
 use super::unfold::{Source, Unfold, for_each_row};
 use super::{MOST_VALUES, tensor_bytes, too_large};
-use crate::blocking::{Blocking, Epilogue, channels};
+use crate::blocking::{Blocking, CACHED, Epilogue, channels};
 use crate::epilogue;
-use crate::padding::{COPIED, Class, Layout, Tap, classes};
-use crate::product::{Kind, LANES, PANEL, Product, Scalars};
+use crate::padding::{Class, Layout, Tap, classes};
+use crate::product::{Kind, LANES, MOST_ROWS, PANEL, Product, Scalars};
 use crate::raw::{Block, for_each_block, for_each_part};
 
 /// Tasks a thread should find, so that threads end together.
@@ -24,13 +24,10 @@ const TERMS: usize = 256;
 const MOST_TARGETS: usize = 1024;
 
 /// Made channels of a task at most: more would leave room for few targets in the second-level cache.
-const MOST_ROWS: usize = 256;
+const MOST_CHANNELS: usize = 256;
 
 /// Made channels whose weights stay in the second-level cache while all panels of a box pass by.
-const ROWS: usize = 48;
-
-/// How long a byte from the third-level cache takes, in bytes from memory.
-const CACHED: f64 = 0.2;
+const ROWS: usize = 8 * MOST_ROWS;
 
 /// The blocking of one problem and pass.
 pub(super) struct Maps {
@@ -93,7 +90,7 @@ impl Maps {
         let [made, summed] = channels(problem, pass);
         let kernel = problem.points(Role::Weight);
         let chunk = summed.div_ceil(summed.div_ceil((TERMS / kernel).max(1)));
-        let rows = made.div_ceil(made.div_ceil(MOST_ROWS));
+        let rows = made.div_ceil(made.div_ceil(MOST_CHANNELS)).next_multiple_of(MOST_ROWS);
         let most = (cached / (chunk * kernel).max(rows)).clamp(PANEL, MOST_TARGETS) / PANEL * PANEL;
         let [z, y, x] = target_shape(problem, pass);
         let counts = [problem.batch(), z, y, x];
@@ -110,8 +107,9 @@ impl Maps {
         for number in 0..maps.parts.len() {
             maps.parts[number].first = maps.packed;
             let last = maps.piece(&maps.parts[number], maps.pieces() - 1);
-            maps.packed = last.first + made * last.row;
+            maps.packed = last.first + made.next_multiple_of(MOST_ROWS) * last.terms;
         }
+        maps.packed = maps.packed.next_multiple_of(LANES);
         let fits = |lens: &[usize; 3]| lens.iter().all(|len| *len < MOST_VALUES);
         maps.lens = maps.largest().filter(fits).ok_or_else(too_large)?;
         Ok(maps)
@@ -124,10 +122,10 @@ impl Maps {
 
     fn piece(&self, part: &Part, number: usize) -> Piece {
         let ([made, summed], begin) = (self.channels(), number * self.chunk);
-        let row = |channels: usize| (channels * part.points.len()).next_multiple_of(LANES);
         let channels = begin..(begin + self.chunk).min(summed);
-        let first = part.first + number * made * row(self.chunk);
-        Piece { row: row(channels.len()), channels, first }
+        let taps = part.points.len();
+        let first = part.first + made.next_multiple_of(MOST_ROWS) * begin * taps;
+        Piece { terms: channels.len() * taps, channels, first }
     }
 
     /// Values that the largest box needs.
@@ -141,7 +139,7 @@ impl Maps {
             let targets = images * classes.iter().map(|class| class.count).product::<usize>();
             let padded = Layout::values(classes, images.checked_mul(self.chunk)?)?;
             let terms = self.chunk.checked_mul(part.points.len())?;
-            let unfolded = targets.next_multiple_of(PANEL).checked_mul(terms)?.checked_add(COPIED)?;
+            let unfolded = targets.next_multiple_of(PANEL).checked_mul(terms)?;
             let made = self.rows.checked_mul(targets.next_multiple_of(LANES))?;
             for (most, len) in most.iter_mut().zip([padded, unfolded, made]) {
                 *most = len.checked_next_multiple_of(LANES)?.max(*most);
@@ -166,14 +164,14 @@ impl Maps {
         let range = |index: usize| {
             let (group, _, piece) = of(index);
             let first = group * self.packed + piece.first;
-            first..first + made * piece.row
+            first..first + made.next_multiple_of(MOST_ROWS) * piece.terms
         };
         let count = self.problem.groups() * parts * pieces;
         for_each_part(packed, count, range, (&mut [], 0), |index, packed, _| {
             let (group, part, piece) = of(index);
             let weights = &weight[group * made * summed * points..][..made * summed * points];
             let group = Group { weights, pass: self.pass, made, summed, points };
-            piece.pack(&group, &part.points, packed);
+            piece.pack(&group, &part.points, packed.as_chunks_mut().0);
         });
     }
 }
@@ -203,7 +201,7 @@ impl Blocking for Maps {
                 let targets = (rows * c.count).next_multiple_of(LANES);
                 flops += times * Kind::Real.flops() * made as f64 * targets as f64 * terms;
                 let padded = images * (layout.map + 16 * layout.spans[0] * layout.spans[1]);
-                let line = rows * (c.count.next_multiple_of(COPIED) + COPIED);
+                let line = targets + LANES * (rows - 1);
                 let stored = made as f64 * (rows * (c.count + 16)) as f64;
                 moves += times * (blocks * (summed as f64 * padded as f64 + terms * line as f64) + stored);
             }
@@ -327,13 +325,12 @@ impl Task<'_> {
     ) {
         let rows = self.rows.len();
         let apart = made.len() / rows;
-        let weights = &self.packed[piece.first + self.rows.start * piece.row..][..rows * piece.row];
-        let blocks = rows.div_ceil(ROWS);
-        for block in 0..blocks {
-            let (row, end) = (block * rows / blocks, (block + 1) * rows / blocks);
+        let first = piece.first + self.rows.start * terms;
+        let weights = self.packed[first..][..rows.next_multiple_of(MOST_ROWS) * terms].as_chunks().0;
+        for row in (0..rows).step_by(ROWS) {
             for (panel, right) in panels.iter().zip(unfolded.chunks_exact(terms * PANEL)) {
-                let sizes = [end - row, panel.len().div_ceil(LANES), terms];
-                let left = Scalars::Rows(&weights[row * piece.row..], piece.row);
+                let sizes = [ROWS.min(rows - row), panel.len().div_ceil(LANES), terms];
+                let left = Scalars::Blocks(&weights[row / MOST_ROWS * terms..], terms);
                 let out = (&mut made[row * apart + panel.start..], apart);
                 let (right, add) = (right.as_chunks().0, piece.channels.start > 0);
                 Product { kind: Kind::Real, sizes, left, right, out, add }.run();
@@ -351,13 +348,16 @@ impl Task<'_> {
         for (channel, made) in made.chunks_exact_mut(apart).enumerate() {
             epilogue::apply(made, bias.map(|bias| bias[first + channel]), relu);
         }
-        for (channel, made) in made.chunks_exact(apart).enumerate() {
+        for (number, made) in made.chunks(LANES * apart).enumerate() {
+            let channels = first + number * LANES..first + number * LANES + made.len() / apart;
             for_each_row(images, layout, |target, place| {
-                let [to] = block.rows::<1>(place, first + channel..first + channel + 1, columns.clone());
-                let from = &made[target..target + class.count];
-                match class.step {
-                    1 => to.copy_from_slice(from),
-                    step => to.iter_mut().step_by(step).zip(from).for_each(|(to, from)| *to = *from),
+                let to: [_; LANES] = block.rows(place, channels.clone(), columns.clone());
+                for (to, made) in to.into_iter().zip(made.chunks_exact(apart)) {
+                    let from = &made[target..target + class.count];
+                    match class.step {
+                        1 => to.copy_from_slice(from),
+                        step => to.iter_mut().step_by(step).zip(from).for_each(|(to, from)| *to = *from),
+                    }
                 }
             });
         }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 
-use crate::padding::{COPIED, Layout, TAIL, copy, pad};
+use crate::padding::{Layout, TAIL, pad};
 
 /// The sources that targets of some images meet at `offsets`, in all of some neighbouring channels.
 pub(super) struct Unfold<'a> {
@@ -12,18 +12,9 @@ pub(super) struct Unfold<'a> {
     pub(super) offsets: &'a [usize],
     pub(super) images: usize,
     pub(super) channels: usize,
-    /// The targets of each panel, and values of a line: `to` is `[panel][channel][tap][line]`, and [`COPIED`] values.
+    /// The targets of each panel, and values of a line: `to` is `[panel][channel][tap][line]`.
     pub(super) panels: &'a [Range<usize>],
     pub(super) line: usize,
-}
-
-/// Neighbouring targets of a panel whose sources are neighbours.
-#[derive(Clone, Copy, Debug)]
-struct Stretch {
-    panel: usize,
-    column: usize,
-    source: usize,
-    len: usize,
 }
 
 /// A source tensor.
@@ -46,58 +37,94 @@ impl Unfold<'_> {
             pad(self.layout, source.shape, &source.tensor[first..][..points], map);
         }
         padded[len..len + TAIL].fill(0.0);
-        Arch::new().dispatch(Copies { unfold: self, stretches: &self.stretches(), padded, to });
+        Arch::new().dispatch(Lines { unfold: self, rows: &self.rows(), padded, to });
     }
 
-    fn stretches(&self) -> Vec<Stretch> {
-        let [a, b, c] = self.layout.classes;
-        let mut stretches = Vec::new();
-        let (mut target, mut panel) = (0, 0);
-        for image in 0..self.images {
-            for (z, y) in (0..a.count).flat_map(|z| (0..b.count).map(move |y| (z, y))) {
-                let row = image * self.channels * self.layout.map + self.layout.row_of([z, y]);
-                let mut x = 0;
-                while x < c.count {
-                    panel += usize::from(target == self.panels[panel].end);
-                    let Range { start, end } = self.panels[panel];
-                    let len = (c.count - x).min(end - target);
-                    stretches.push(Stretch { panel, column: target - start, source: row + x, len });
-                    (x, target) = (x + len, target + len);
-                }
-            }
-        }
-        stretches
+    /// What the first target of every row meets at offset 0.
+    fn rows(&self) -> Vec<usize> {
+        let [a, b, _] = self.layout.classes;
+        let row = |y: usize| self.layout.row_of([y / b.count % a.count, y % b.count]);
+        let image = |y: usize| y / (a.count * b.count) * self.channels * self.layout.map;
+        (0..self.images * a.count * b.count).map(|y| image(y) + row(y)).collect()
     }
 }
 
-struct Copies<'a> {
+/// Lanes of a vector of targets, from one on, whose sources are neighbours: a row's. Later ones begin further on.
+#[derive(Clone, Copy)]
+struct Piece<S: Simd> {
+    /// What lane 0 would meet at offset 0.
+    source: usize,
+    lanes: S::m32s,
+}
+
+struct Lines<'a> {
     unfold: &'a Unfold<'a>,
-    stretches: &'a [Stretch],
+    rows: &'a [usize],
     padded: &'a [f32],
     to: &'a mut [f32],
 }
 
-impl WithSimd for Copies<'_> {
+impl WithSimd for Lines<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let Unfold { layout, offsets, channels, line: width, .. } = *self.unfold;
-        let terms = channels * offsets.len();
-        for stretches in self.stretches.chunk_by(|a, b| a.panel == b.panel) {
-            let panel = &mut self.to[stretches[0].panel * terms * width..];
-            for channel in 0..channels {
-                for (tap, offset) in offsets.iter().enumerate() {
-                    let line = &mut panel[(channel * offsets.len() + tap) * width..][..width + COPIED];
-                    let from = &self.padded[channel * layout.map + offset..];
-                    for stretch in stretches {
-                        let (line, from) = (&mut line[stretch.column..], &from[stretch.source..]);
-                        copy(line, from, stretch.len);
-                    }
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let mut pieces = Vec::with_capacity(S::F32_LANES);
+        for (panel, targets) in self.unfold.panels.iter().enumerate() {
+            for target in targets.clone().step_by(S::F32_LANES) {
+                pieces.clear();
+                self.cut(simd, target..targets.end.min(target + S::F32_LANES), &mut pieces);
+                let place = (panel, target - targets.start);
+                match pieces[..] {
+                    [a] => self.vectors(simd, &[a], place),
+                    [a, b] => self.vectors(simd, &[a, b], place),
+                    [a, b, c] => self.vectors(simd, &[a, b, c], place),
+                    _ => self.vectors(simd, &pieces, place),
                 }
             }
         }
     }
+}
+
+impl Lines<'_> {
+    /// Cuts a vector of targets where rows end.
+    #[inline(always)]
+    fn cut<S: Simd>(&self, simd: S, targets: Range<usize>, pieces: &mut Vec<Piece<S>>) {
+        let count = self.unfold.layout.classes[2].count;
+        let mut target = targets.start;
+        while target < targets.end {
+            let (row, x, lane) = (target / count, target % count, target - targets.start);
+            let lanes = simd.mask_between_m32s(lane as u32, S::F32_LANES as u32).mask();
+            pieces.push(Piece { source: self.rows[row] + x - lane, lanes });
+            target += count - x;
+        }
+    }
+
+    /// The vector of these pieces at every term, to a column of the lines of a panel.
+    #[inline(always)]
+    fn vectors<S: Simd>(&mut self, simd: S, pieces: &[Piece<S>], (panel, column): (usize, usize)) {
+        let Unfold { layout, offsets, channels, line: width, .. } = *self.unfold;
+        let first = panel * channels * offsets.len() * width;
+        let mut lines = self.to[first + column..].chunks_mut(width);
+        for map in (0..channels).map(|channel| channel * layout.map) {
+            for (offset, line) in offsets.iter().zip(&mut lines) {
+                let mut met = load::<S>(self.padded, map + offset + pieces[0].source);
+                for piece in &pieces[1..] {
+                    met = simd.select_f32s(
+                        piece.lanes,
+                        load::<S>(self.padded, map + offset + piece.source),
+                        met,
+                    );
+                }
+                S::as_mut_simd_f32s(&mut line[..S::F32_LANES]).0[0] = met;
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn load<S: Simd>(values: &[f32], at: usize) -> S::f32s {
+    S::as_simd_f32s(&values[at..][..S::F32_LANES]).0[0]
 }
 
 /// The rows of targets of a box: calls `visit(number of the first, [image, slice, row] of the box)`.

@@ -10,7 +10,7 @@ use super::cut::Cut;
 use super::unfold::{Source, Unfold, for_each_row};
 use super::{MOST_VALUES, tensor_bytes, too_large};
 use crate::blocking::{Blocking, Epilogue};
-use crate::padding::{COPIED, Class, Layout, Tap, classes};
+use crate::padding::{Class, Layout, Tap, classes};
 use crate::product::{Kind, LANES, PANEL, Product, Scalars};
 use crate::raw::for_each_part;
 
@@ -77,7 +77,7 @@ impl Weights {
         let padded = Layout::values(classes, images.checked_mul(self.channels)?)?;
         let row = row_len(targets);
         let terms = self.channels.checked_mul(self.problem.points(Role::Weight))?;
-        let unfolded = terms.checked_mul(row)?.checked_add(COPIED)?;
+        let unfolded = terms.checked_mul(row)?;
         let gradients = self.panels().checked_mul(targets)?.checked_mul(PANEL)?;
         let strip = (targets + CHUNK) * LANES;
         Some([
@@ -177,7 +177,7 @@ impl Blocking for Weights {
             let targets = (rows * c.count) as f64;
             flops += times * Kind::Real.flops() * targets * terms * outputs;
             let padded = ranges[0].len() * (layout.map + 16 * layout.spans[0] * layout.spans[1]);
-            let line = rows * (c.count.next_multiple_of(COPIED) + COPIED);
+            let line = rows * c.count + LANES * rows;
             let gradients = blocks as f64 * 2.0 * outputs * targets;
             moves += times * (padded as f64 * group_in as f64 + terms * line as f64 + gradients);
         }

@@ -116,7 +116,7 @@ fn deal<const N: usize>(begin: usize, from: &[f32], to: &mut [f32]) {
 }
 
 /// Values of a vector: what is copied at once.
-pub(crate) const COPIED: usize = 16;
+const COPIED: usize = 16;
 
 /// Copies `len` values, by whole vectors where both sides are long enough: up to a vector of what follows them in `to`
 /// changes, too.
