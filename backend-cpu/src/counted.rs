@@ -81,6 +81,12 @@ mod tests {
                 let [done, estimated] = counts(&two, "broadcast", &line.parse().unwrap(), pass).unwrap();
                 assert_eq!(done, estimated, "broadcast {pass} of {line}");
             }
+            // Chunks of channels, and panels of weights.
+            for algorithm in ["winograd", "fft-fused"] {
+                let line = "n8 c160 o144 i9x9 k3x3 p1";
+                let [done, estimated] = counts(&cpu, algorithm, &line.parse().unwrap(), pass).unwrap();
+                assert_eq!(done, estimated, "{algorithm} {pass} of {line}");
+            }
         }
         let dots = "n3 c70 o50 i5x5 k5x5";
         let [done, estimated] = counts(&cpu, "im2col", &dots.parse().unwrap(), Pass::Forward).unwrap();

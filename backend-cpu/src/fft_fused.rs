@@ -1,10 +1,10 @@
 //! `fft-fused`: overlap-save tiles with 16 channels in the lanes; a group of tiles is transformed, multiplied and
 //! inverted while it is in the cache. For many channels and small kernels in steps of one point.
 
-use conv_core::{ConvProblem, Cost, Machine, Pass, Unsupported};
+use conv_core::{ConvProblem, Machine, Pass, Unsupported};
 use fft_core::{COMPLEX_POINT, RealFft, ShapeError};
 
-use crate::blocking::{Blocked, Blocking, Planned};
+use crate::blocking::{Blocked, Planned};
 use crate::fft::is_single_axis;
 use crate::tiles::{self, Correlation, Kind, LANES, Transform};
 
@@ -25,17 +25,9 @@ fn plan(machine: &Machine, problem: &ConvProblem, pass: Pass) -> Planned {
         return Err(Unsupported::Geometry("its kernel does not go in steps of one point".into()));
     }
     let lengths: &[usize] = if is_single_axis(problem) { &LONG_TILES } else { &TILES };
-    let seconds = |cost: &Cost| machine.model.seconds("fft-fused", pass, cost, machine.threads);
-    let mut best: Option<(Box<dyn Blocking>, f64)> = None;
-    for sizes in lengths.iter().filter_map(|length| sizes(problem, pass, *length)) {
-        let Ok(fft) = Fourier::new(sizes) else { continue };
-        let Ok(plan) = tiles::plan(machine, problem, pass, (sizes, fft)) else { continue };
-        let seconds = seconds(&plan.estimate());
-        if best.as_ref().is_none_or(|(_, least)| seconds < *least) {
-            best = Some((plan, seconds));
-        }
-    }
-    best.map(|(plan, _)| plan).ok_or_else(|| {
+    let sizes = lengths.iter().filter_map(|length| sizes(problem, pass, *length));
+    let correlations = sizes.filter_map(|sizes| Some((sizes, Fourier::new(sizes).ok()?)));
+    tiles::fastest(machine, ("fft-fused", problem, pass), correlations).ok_or_else(|| {
         Unsupported::Geometry("no tile is longer than the kernel and not longer than the image".into())
     })
 }

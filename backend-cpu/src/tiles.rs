@@ -9,9 +9,9 @@ mod grid;
 mod maps;
 mod weights;
 
-use conv_core::{ConvProblem, Machine, Pass};
+use conv_core::{ConvProblem, Cost, Machine, Pass, Unsupported};
 
-use crate::blocking::Planned;
+use crate::blocking::{Blocking, Planned};
 use crate::product::PANEL;
 pub(crate) use crate::product::{Kind, LANES};
 pub(crate) use grid::Correlation;
@@ -110,15 +110,28 @@ impl Spectrum {
     }
 }
 
-/// Plans a pass by correlations of these sizes: by tiles in forward and backward-input, or by weights.
-pub(crate) fn plan(
+/// Plans a pass by the correlation of least predicted time: by tiles in forward and backward-input, or by weights. `None`
+/// where none fits.
+pub(crate) fn fastest<T: Transform + 'static>(
     machine: &Machine,
-    problem: &ConvProblem,
-    pass: Pass,
-    (sizes, transform): (Correlation, impl Transform + 'static),
-) -> Planned {
-    Ok(match pass {
-        Pass::BackwardWeights => Box::new(Weights::new(machine, problem, sizes, transform)?),
-        _ => Box::new(Maps::new(machine, problem, pass, sizes, transform)?),
-    })
+    (algorithm, problem, pass): (&str, &ConvProblem, Pass),
+    correlations: impl Iterator<Item = (Correlation, T)>,
+) -> Option<Box<dyn Blocking>> {
+    let seconds = |cost: &Cost| machine.model.seconds(algorithm, pass, cost, machine.threads);
+    let plan = |correlation| -> Planned {
+        Ok(match pass {
+            Pass::BackwardWeights => Box::new(Weights::new(machine, problem, correlation, &seconds)?),
+            _ => Box::new(Maps::new(machine, problem, pass, correlation, &seconds)?),
+        })
+    };
+    let priced = correlations.filter_map(|correlation| plan(correlation).ok()).map(|plan| {
+        let seconds = seconds(&plan.estimate());
+        (plan, seconds)
+    });
+    priced.min_by(|(_, a), (_, b)| a.total_cmp(b)).map(|(plan, _)| plan)
+}
+
+/// What is refused.
+pub(crate) fn too_large() -> Unsupported {
+    Unsupported::Geometry("its transformed tiles are larger than any memory".into())
 }

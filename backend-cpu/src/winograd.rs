@@ -3,9 +3,9 @@
 mod linear;
 mod transform;
 
-use conv_core::{ConvProblem, Cost, Machine, Pass, Unsupported};
+use conv_core::{ConvProblem, Machine, Pass, Unsupported};
 
-use crate::blocking::{Blocked, Blocking, Planned};
+use crate::blocking::{Blocked, Planned};
 use crate::tiles::{self, Correlation};
 use transform::Sizes;
 
@@ -22,16 +22,9 @@ fn plan(machine: &Machine, problem: &ConvProblem, pass: Pass) -> Planned {
     if !(square && first.input == 1 && first.kernel == 1 && first.padding == (0, 0)) {
         return Err(Unsupported::Geometry("its kernel is not 3 x 3 in steps of one point".into()));
     }
-    let seconds = |cost: &Cost| machine.model.seconds("winograd", pass, cost, machine.threads);
-    let mut best: Option<(Box<dyn Blocking>, f64)> = None;
-    for tile in TILES {
+    let sizes = TILES.map(|tile| {
         let kernel = if pass == Pass::BackwardWeights { tile - 2 } else { 3 };
-        let sizes = Correlation { tile: [1, tile, tile], kernel: [1, kernel, kernel] };
-        let plan = tiles::plan(machine, problem, pass, (sizes, Sizes { tile, kernel }))?;
-        let seconds = seconds(&plan.estimate());
-        if best.as_ref().is_none_or(|(_, least)| seconds < *least) {
-            best = Some((plan, seconds));
-        }
-    }
-    Ok(best.expect("there are tiles").0)
+        (Correlation { tile: [1, tile, tile], kernel: [1, kernel, kernel] }, Sizes { tile, kernel })
+    });
+    tiles::fastest(machine, ("winograd", problem, pass), sizes.into_iter()).ok_or_else(tiles::too_large)
 }

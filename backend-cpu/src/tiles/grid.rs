@@ -8,7 +8,7 @@ use conv_core::{ConvProblem, Pass};
 const MOST: usize = 64;
 
 /// Groups a thread should find, so that threads end together.
-const GROUPS_PER_THREAD: usize = 4;
+pub(super) const GROUPS_PER_THREAD: usize = 4;
 
 /// A correlation of a tile with a kernel along the axes: `tile - kernel + 1` targets.
 #[derive(Clone, Copy, Debug)]
@@ -42,13 +42,8 @@ pub(super) struct Grid {
 }
 
 impl Grid {
-    /// The tiles of a pass, each with `step` points of the domain, in groups of about so many tiles.
-    pub(super) fn new(
-        problem: &ConvProblem,
-        pass: Pass,
-        (tile, step): ([usize; 3], [usize; 3]),
-        (tiles, threads): (RangeInclusive<usize>, usize),
-    ) -> Grid {
+    /// The tiles of a pass, each with `step` points of the domain and a group of its own.
+    pub(super) fn new(problem: &ConvProblem, pass: Pass, (tile, step): ([usize; 3], [usize; 3])) -> Grid {
         let (input, output) = (problem.input_shape(), problem.output_shape());
         let axes = problem.volume();
         let lows = axes.map(|axis| axis.padding.0 as isize);
@@ -57,11 +52,13 @@ impl Grid {
             Pass::BackwardInput => (input, output, turned),
             _ => (output, input, lows),
         };
-        let images = problem.batch();
-        let mut grid = Grid { images, domain, data, step, low, tile, group: [1; 4] };
+        Grid { images: problem.batch(), domain, data, step, low, tile, group: [1; 4] }
+    }
+
+    /// The same in groups of about so many tiles; of fewer where that leaves fewer groups than are wanted.
+    pub(super) fn in_groups(self, tiles: RangeInclusive<usize>, wanted: usize) -> Grid {
         let (fewest, most) = (*tiles.start(), (*tiles.end()).min(MOST));
-        grid.group = grid.grouped(fewest..=most.max(fewest), threads * GROUPS_PER_THREAD);
-        grid
+        Grid { group: self.grouped(fewest..=most.max(fewest), wanted), ..self }
     }
 
     /// Images and tiles along the axes.

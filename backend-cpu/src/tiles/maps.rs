@@ -1,25 +1,25 @@
 //! Forward and backward-input: every tile is multiplied with the weights of all its channels.
 //!
 //! The points of one factor are made first and *kept*: of the weights, and tasks are groups of tiles; or, where the
-//! weights are heavier than the tiles, of the tiles, and tasks are panels of made channels. The other factor's points
-//! live in the task's cache, and so do the products of one group and one panel, which become targets at once.
+//! weights are heavier than the tiles, of the tiles, and tasks are panels of made channels in groups of tiles, which
+//! transform their weights again for every group, some summed channels at a time. The other factor's points live in the
+//! task's cache, and so do the products of one group and one panel, which become targets at once.
 
 mod task;
 
+use std::ops::Range;
+
 use conv_core::{ConvProblem, Cost, Machine, Pass, Unsupported};
 
-use super::grid::{Correlation, Grid};
-use super::{LANES, Spectrum, Transform, element_blocks};
-use crate::blocking::{Blocking, Epilogue, channels};
+use super::grid::{Correlation, GROUPS_PER_THREAD, Grid};
+use super::{LANES, Spectrum, Transform, element_blocks, too_large};
+use crate::blocking::{Blocking, CACHED, Epilogue, channels};
 use crate::product::PANEL;
 use crate::strip;
 use task::Task;
 
 /// Input channels whose weights are turned into lanes at once.
-const CHUNK: usize = 4;
-
-/// How long a byte from the third-level cache takes, in bytes from memory.
-const CACHED: f64 = 0.2;
+const CHUNK: usize = 8;
 
 /// Which factor's points are made once, for all tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub(crate) struct Maps<T> {
     kernel: [usize; 3],
     transform: T,
     kept: Kept,
+    /// Blocks of summed channels of a chunk, whose points stand together: all where weights are kept.
+    chunk: usize,
     /// Blocks of made channels of a panel.
     panel: usize,
     threads: usize,
@@ -44,43 +46,56 @@ pub(crate) struct Maps<T> {
 }
 
 impl<T: Transform> Maps<T> {
+    /// Keeps the points of the factor with which the pass takes less time.
+    ///
     /// # Errors
     /// A refusal where the points do not fit any memory.
     pub(super) fn new(
         machine: &Machine,
         problem: &ConvProblem,
         pass: Pass,
-        sizes: Correlation,
-        transform: T,
+        (sizes, transform): (Correlation, T),
+        seconds: &dyn Fn(&Cost) -> f64,
     ) -> Result<Maps<T>, Unsupported> {
-        let threads = machine.threads.max(1);
-        let summed = channels(problem, pass)[1];
-        let element = transform.kind().element();
-        let panel = PANEL / element;
-        let grid = |kept: Kept| {
-            let blocks = if kept == Kept::Weights { element_blocks(summed) + panel } else { panel };
-            let of_tile = transform.points() * element * blocks;
-            let most = machine.caches[1] * 3 / 2 / size_of::<f32>() / of_tile;
-            let tiles = transform.kind().fewest()..=most;
-            Grid::new(problem, pass, (sizes.tile, sizes.targets()), (tiles, threads))
-        };
-        let [grid, of_kept_tiles] = [Kept::Weights, Kept::Tiles].map(grid);
         let maps = Maps {
             problem: *problem,
             pass,
-            grid,
+            grid: Grid::new(problem, pass, (sizes.tile, sizes.targets())),
             kernel: sizes.kernel,
+            panel: PANEL / transform.kind().element(),
             transform,
             kept: Kept::Weights,
-            panel,
-            threads,
+            chunk: 1,
+            threads: machine.threads.max(1),
             cached: machine.caches[2] as f64 / 2.0,
         };
-        let large = || Unsupported::Geometry("its transformed tiles are larger than any memory".into());
-        maps.checked().ok_or_else(large)?;
-        let least = maps.bytes();
-        let other = Maps { kept: Kept::Tiles, grid: of_kept_tiles, ..maps };
-        Ok(if other.bytes() < least { other } else { Maps { kept: Kept::Weights, grid, ..other } })
+        maps.checked().ok_or_else(too_large)?;
+        let cache = machine.caches[1] / size_of::<f32>();
+        let maps = maps.keeping(Kept::Weights, cache);
+        let least = seconds(&maps.cost());
+        let maps = maps.keeping(Kept::Tiles, cache);
+        Ok(if seconds(&maps.cost()) < least { maps } else { maps.keeping(Kept::Weights, cache) })
+    }
+
+    /// The blocking where the points of one factor are kept, and the cache holds so many values. Kept weights meet as many
+    /// tiles as fit it with their products and half as much again; of kept tiles, three quarters of it hold products and a
+    /// chunk's weights, twice as many of the former.
+    fn keeping(self, kept: Kept, cache: usize) -> Maps<T> {
+        let (blocks, points) = (element_blocks(self.channels()[1]), self.transform.points());
+        let wanted = self.threads * GROUPS_PER_THREAD;
+        let (chunk, tiles, groups) = match kept {
+            Kept::Weights => {
+                let of_tile = points * self.transform.kind().element() * (blocks + self.panel);
+                (blocks, cache * 3 / 2 / of_tile, wanted)
+            }
+            Kept::Tiles => {
+                let rows = cache * 3 / 4 / (points * PANEL);
+                let chunk = ((rows / 3 + LANES / 2) / LANES).clamp(1, blocks);
+                (chunk, rows.saturating_sub(chunk * LANES), wanted.div_ceil(self.panels()))
+            }
+        };
+        let grid = self.grid.in_groups(self.transform.kind().fewest()..=tiles, groups);
+        Maps { grid, kept, chunk, ..self }
     }
 
     /// Whether lengths stay far below the address space.
@@ -106,7 +121,7 @@ impl<T: Transform> Maps<T> {
         let tiles = 4.0 * groups * self.tiles().len() as f64;
         let (kept, tasks) = match self.kept {
             Kept::Weights => (weights, groups),
-            Kept::Tiles => (tiles, self.panels() as f64),
+            Kept::Tiles => (tiles * self.chunks() as f64, self.panels() as f64),
         };
         kept * (1.0 + tasks * if kept < self.cached { CACHED } else { 1.0 })
     }
@@ -120,15 +135,26 @@ impl<T: Transform> Maps<T> {
         self.panel.min(element_blocks(self.channels()[0]) - panel * self.panel)
     }
 
-    /// Points of a group of tiles: `[point][tile][summed channel]`.
+    fn chunks(&self) -> usize {
+        element_blocks(self.channels()[1]).div_ceil(self.chunk)
+    }
+
+    /// The summed channels of a chunk.
+    fn summed(&self, chunk: usize) -> Range<usize> {
+        let (summed, len) = (self.channels()[1], self.chunk * LANES);
+        chunk * len..summed.min((chunk + 1) * len)
+    }
+
+    /// Points of a chunk of a group of tiles: `[point][tile][summed channel]`.
     fn tiles(&self) -> Spectrum {
-        let len = element_blocks(self.channels()[1]) * self.transform.kind().element();
+        let len = self.chunk * self.transform.kind().element();
         Spectrum::in_rows(self.transform.kind(), self.transform.points(), self.grid.group_len(), len)
     }
 
-    /// Points of a panel of weights: `[point][summed channel][made channel]`.
+    /// Points of a chunk of a panel of weights: `[point][summed channel][made channel]`.
     fn weights(&self) -> Spectrum {
-        Spectrum::in_panels(self.transform.kind(), self.transform.points(), self.channels()[1], PANEL)
+        let rows = self.summed(0).len();
+        Spectrum::in_panels(self.transform.kind(), self.transform.points(), rows, PANEL)
     }
 
     /// Points of the products of a group and a panel: `[point][tile][made channel]`.
@@ -141,14 +167,14 @@ impl<T: Transform> Maps<T> {
         let [a, b, _] = self.grid.tile;
         let [c, d, _] = self.grid.step;
         let (data, domain) = (strip::width(self.grid.columns()), strip::width(self.grid.domain_columns()));
-        let weights = CHUNK * self.kernel.iter().product::<usize>() * LANES;
+        let weights = (CHUNK * self.kernel.iter().product::<usize>()).next_multiple_of(LANES / 2) * LANES;
         (a * b * data * LANES).max(c * d * domain * LANES).max(weights)
     }
 
     fn kept_len(&self) -> usize {
         match self.kept {
             Kept::Weights => self.panels() * self.weights().len(),
-            Kept::Tiles => self.grid.group_count() * self.tiles().len(),
+            Kept::Tiles => self.grid.group_count() * self.chunks() * self.tiles().len(),
         }
     }
 
@@ -174,20 +200,21 @@ impl<T: Transform> Blocking for Maps<T> {
         let lanes = |channels: usize| (element_blocks(channels) * LANES) as f64;
         let [data, kernel, target] = self.transform.flops().map(|flops| flops as f64);
         let (tiles, groups) = (self.grid.tiles() as f64, self.problem.groups() as f64);
-        let transforms =
-            tiles * (lanes(summed) * data + lanes(made) * target) + lanes(made) * summed as f64 * kernel;
+        let values = |sizes: [usize; 3]| sizes.iter().product::<usize>() as f64;
+        let [times, tasks] = match self.kept {
+            Kept::Weights => [1, self.grid.group_count()],
+            Kept::Tiles => [self.grid.group_count(), self.grid.group_count() * self.panels()],
+        };
+        let weights = lanes(made) * (times * summed) as f64;
+        let transforms = tiles * (lanes(summed) * data + lanes(made) * target) + weights * kernel;
         let products = self.transform.kind().flops()
             * tiles
             * lanes(made)
             * summed as f64
             * self.transform.points() as f64;
-        let values = |sizes: [usize; 3]| sizes.iter().product::<usize>() as f64;
-        let copies = tiles * (lanes(summed) * values(self.grid.tile) + lanes(made) * values(self.grid.step));
+        let copies = tiles * (lanes(summed) * values(self.grid.tile) + lanes(made) * values(self.grid.step))
+            + weights * values(self.kernel);
         let tensors = self.pass.roles().map(|role| self.problem.len(role) as f64).iter().sum::<f64>();
-        let tasks = match self.kept {
-            Kept::Weights => self.grid.group_count(),
-            Kept::Tiles => self.panels(),
-        };
         let cost = Cost {
             transform_flops: transforms * groups,
             product_flops: products * groups,

@@ -39,45 +39,51 @@ impl<T: Transform> Task<'_, T> {
             maps.panels(),
             |panel| panel * len..(panel + 1) * len,
             (&mut *scratch, scratch_len),
-            |panel, weights, scratch| self.weights(panel, weights, &mut self.strips(scratch).1),
+            |panel, weights, scratch| self.weights([panel, 0], weights, &mut self.strips(scratch).1),
         );
         let (kept, groups) = (&*kept, maps.grid.groups());
-        let parts = self.parts(maps.grid.parts(), vec![self.made(0..maps.channels()[0])]);
+        let parts = self.parts(vec![self.made(0..maps.channels()[0])]);
         for_each_block(out, self.shape(), &parts, (scratch, scratch_len), |index, mut block, scratch| {
             let (private, mut strips) = self.strips(scratch);
             let (tiles, products) = private.split_at_mut(maps.tiles().len());
-            self.tiles(&groups[index], tiles, &mut strips);
+            self.tiles(&groups[index], 0, tiles, &mut strips);
             for (panel, weights) in kept.chunks_exact(len).enumerate() {
-                self.finish((&groups[index], panel), [tiles, weights], products, &mut block, &mut strips);
+                self.multiply(&groups[index], [panel, 0], [tiles, weights], products);
+                self.targets(&groups[index], panel, products, &mut block, &mut strips);
             }
         });
     }
 
-    /// Points of all tiles, then panel after panel of made channels.
+    /// Points of all tiles, then panel after panel of made channels in every group.
     pub(super) fn keep_tiles(&self, out: &mut [f32], kept: &mut [f32], scratch: &mut [f32]) {
-        let (maps, len) = (self.maps, self.maps.tiles().len());
+        let (maps, len, chunks) = (self.maps, self.maps.tiles().len(), self.maps.chunks());
         let (scratch_len, groups) = (maps.scratch_len(), maps.grid.groups());
         for_each_part(
             kept,
-            groups.len(),
-            |group| group * len..(group + 1) * len,
+            groups.len() * chunks,
+            |index| index * len..(index + 1) * len,
             (&mut *scratch, scratch_len),
-            |group, tiles, scratch| self.tiles(&groups[group], tiles, &mut self.strips(scratch).1),
+            |index, tiles, scratch| {
+                self.tiles(&groups[index / chunks], index % chunks, tiles, &mut self.strips(scratch).1);
+            },
         );
-        let (kept, made) = (&*kept, maps.channels()[0]);
+        let (kept, made, panels) = (&*kept, maps.channels()[0], maps.panels());
         let width = maps.panel * LANES;
-        let panels =
-            (0..maps.panels()).map(|panel| self.made(panel * width..((panel + 1) * width).min(made)));
-        let whole = |count: usize| std::iter::once(0..count).collect::<Vec<_>>();
-        let counts = maps.grid.tile_counts().map(whole);
-        let parts = self.parts(counts, panels.collect());
-        for_each_block(out, self.shape(), &parts, (scratch, scratch_len), |panel, mut block, scratch| {
+        let of_panel = |panel: usize| self.made(panel * width..((panel + 1) * width).min(made));
+        let parts = self.parts((0..panels).map(of_panel).collect());
+        // Groups of an image stand together, in every panel.
+        let of_image = groups.len() / parts[0].len();
+        for_each_block(out, self.shape(), &parts, (scratch, scratch_len), |index, mut block, scratch| {
+            let (rest, panel) = (index / (of_image * panels), index / of_image % panels);
+            let number = rest * of_image + index % of_image;
+            let (group, tiles) = (&groups[number], &kept[number * chunks * len..][..chunks * len]);
             let (private, mut strips) = self.strips(scratch);
             let (weights, products) = private.split_at_mut(maps.weights().len());
-            self.weights(panel, weights, &mut strips);
-            for (group, tiles) in groups.iter().zip(kept.chunks_exact(len)) {
-                self.finish((group, panel), [tiles, weights], products, &mut block, &mut strips);
+            for (chunk, tiles) in tiles.chunks_exact(len).enumerate() {
+                self.weights([panel, chunk], weights, &mut strips);
+                self.multiply(group, [panel, chunk], [tiles, weights], products);
             }
+            self.targets(group, panel, products, &mut block, &mut strips);
         });
     }
 
@@ -93,9 +99,9 @@ impl<T: Transform> Task<'_, T> {
         first + channels.start..first + channels.end
     }
 
-    /// Ranges of the product tensor from ranges of images and tiles.
-    fn parts(&self, tiles: [Vec<Range<usize>>; 4], channels: Vec<Range<usize>>) -> [Vec<Range<usize>>; 5] {
-        let [images, slices, rows, columns] = tiles;
+    /// Ranges of the product tensor: of groups, and of channels.
+    fn parts(&self, channels: Vec<Range<usize>>) -> [Vec<Range<usize>>; 5] {
+        let [images, slices, rows, columns] = self.maps.grid.parts();
         let points = |axis: usize, tiles: Vec<Range<usize>>| {
             tiles.iter().map(|tiles| self.maps.grid.points(axis, tiles)).collect()
         };
@@ -109,13 +115,13 @@ impl<T: Transform> Task<'_, T> {
         (private, Strips { strip, scratch })
     }
 
-    /// The points of a group of tiles.
-    fn tiles(&self, group: &Group, to: &mut [f32], strips: &mut Strips<'_>) {
+    /// The points of a chunk of a group of tiles.
+    fn tiles(&self, group: &Group, chunk: usize, to: &mut [f32], strips: &mut Strips<'_>) {
         let Maps { grid, transform, .. } = self.maps;
         let (summed, spectrum) = (self.maps.channels()[1], self.maps.tiles());
         let channels = summed * self.maps.problem.groups();
         let points: usize = grid.data.iter().product();
-        for (block, first) in (0..summed).step_by(LANES).enumerate() {
+        for (block, first) in self.maps.summed(chunk).step_by(LANES).enumerate() {
             for run in group.runs() {
                 let map = run.image * channels + self.group * summed + first;
                 let source = Source {
@@ -144,33 +150,37 @@ impl<T: Transform> Task<'_, T> {
         }
     }
 
-    /// The points of a panel of weights.
-    fn weights(&self, panel: usize, to: &mut [f32], strips: &mut Strips<'_>) {
+    /// The points of a chunk of a panel of weights.
+    fn weights(&self, [panel, chunk]: [usize; 2], to: &mut [f32], strips: &mut Strips<'_>) {
         let Maps { kernel, transform, pass, panel: blocks, .. } = self.maps;
         let ([made, summed], spectrum) = (self.maps.channels(), self.maps.weights());
         let points: usize = kernel.iter().product();
         let steps = [kernel[1] * kernel[2] * LANES, kernel[2] * LANES];
-        let chunk = if *pass == Pass::Forward { CHUNK } else { 1 };
+        let (channels, most) = (self.maps.summed(chunk), if *pass == Pass::Forward { CHUNK } else { 1 });
         for block in 0..self.maps.elements(panel) {
             let first = (panel * blocks + block) * LANES;
             let lanes = LANES.min(made - first);
-            for from in (0..summed).step_by(chunk) {
-                let count = chunk.min(summed - from);
+            for from in channels.clone().step_by(most) {
+                let count = most.min(channels.end - from);
+                let begin = |lane: usize| match pass {
+                    Pass::Forward => ((self.group * made + first + lane) * summed + from) * points,
+                    _ => ((self.group * summed + from) * made + first + lane) * points,
+                };
+                // Whole transposes are faster than single values: what follows is read, too.
+                let (len, whole) = (count * points, (count * points).next_multiple_of(LANES / 2));
+                let fits = begin(lanes - 1) + whole <= self.weight.len();
+                let read = if fits { whole } else { len };
                 let mut rows = [&self.weight[..0]; LANES];
                 for (lane, row) in rows.iter_mut().enumerate().take(lanes) {
-                    let begin = match pass {
-                        Pass::Forward => (self.group * made + first + lane) * summed + from,
-                        _ => (self.group * summed + from) * made + first + lane,
-                    };
-                    *row = &self.weight[begin * points..][..count * points];
+                    *row = &self.weight[begin(lane)..][..read];
                 }
-                let strip = &mut strips.strip[..count * points * LANES];
-                interleave(&rows[..lanes], strip).expect(FITS);
+                interleave(&rows[..lanes], &mut strips.strip[..read * LANES]).expect(FITS);
+                let strip = &mut strips.strip[..len * LANES];
                 if *pass == Pass::BackwardInput {
                     strip.as_chunks_mut::<LANES>().0.reverse();
                 }
                 for (i, strip) in strip.chunks_exact(points * LANES).enumerate() {
-                    let at = (from + i) * spectrum.row + block * transform.kind().element();
+                    let at = (from - channels.start + i) * spectrum.row + block * transform.kind().element();
                     transformed(transform.flops()[1]);
                     transform.kernel(strip, steps, &mut to[at..], spectrum.apart(), strips.scratch);
                 }
@@ -178,37 +188,45 @@ impl<T: Transform> Task<'_, T> {
         }
     }
 
-    /// The products of a group and a panel, and their targets.
-    fn finish(
+    /// The products of a chunk of a group and of a panel; those of later chunks are added.
+    fn multiply(
         &self,
-        (group, panel): (&Group, usize),
+        group: &Group,
+        [panel, chunk]: [usize; 2],
         [tiles, weights]: [&[f32]; 2],
         products: &mut [f32],
-        out: &mut Block<'_>,
-        strips: &mut Strips<'_>,
     ) {
-        let Maps { transform, panel: blocks, .. } = self.maps;
-        let summed = self.maps.channels()[1];
+        let Maps { transform, .. } = self.maps;
         let (tiles_at, weights_at, products_at) =
             (self.maps.tiles(), self.maps.weights(), self.maps.products());
-        let kind = transform.kind();
-        let elements = self.maps.elements(panel);
+        let (kind, add) = (transform.kind(), chunk > 0);
+        let sizes = [group.len(), self.maps.elements(panel), self.maps.summed(chunk).len()];
         for point in 0..transform.points() {
             let left = Scalars::Rows(tiles_at.point(tiles, point), tiles_at.row);
             let right = weights_at.panel(weights, point, 0);
             let out = (products_at.point_mut(products, point), products_at.row);
-            let sizes = [group.len(), elements, summed];
-            Product { kind, sizes, left, right, out, add: false }.run();
+            Product { kind, sizes, left, right, out, add }.run();
         }
-        for element in 0..elements {
-            let block = panel * blocks + element;
-            let from = &products[element * kind.element()..];
-            self.targets(group, block, from, out, strips);
+    }
+
+    /// The targets of a panel.
+    fn targets(
+        &self,
+        group: &Group,
+        panel: usize,
+        products: &[f32],
+        out: &mut Block<'_>,
+        strips: &mut Strips<'_>,
+    ) {
+        let Maps { transform, panel: blocks, .. } = self.maps;
+        for element in 0..self.maps.elements(panel) {
+            let from = &products[element * transform.kind().element()..];
+            self.targets_of_block(group, panel * blocks + element, from, out, strips);
         }
     }
 
     /// The targets of a block of made channels.
-    fn targets(
+    fn targets_of_block(
         &self,
         group: &Group,
         block: usize,
