@@ -81,3 +81,21 @@ fn channels_that_fill_two_blocks_and_few_images_of_many_values_pass() {
         assert_eq!(outcome.runs_of(algorithm), 3 * lines.len(), "{algorithm}");
     }
 }
+
+/// Whose points are heavier than the caches, so that channels meet chunk by chunk, and weights are made panel by panel.
+#[test]
+fn many_channels_of_few_tiles_pass() {
+    let lines = [
+        "n8 c160 o144 i9x9 k3x3 p1",
+        "n2 c300 o200 i7x7 k3x3 p1 g2",
+        "n1 c130 o500 i20x13 k3x3 p0:2",
+        "n3 c100 o70 i12x12 k5x5 p2",
+        "n2 c90 o110 i5x6x7 k3x3x3 p1",
+    ];
+    let problems: Vec<ConvProblem> = lines.iter().map(|line| line.parse().unwrap()).collect();
+    let outcome = conformance(&cpu(), &problems).unwrap();
+    let failures: Vec<String> = outcome.failures.iter().map(ToString::to_string).collect();
+    assert!(failures.is_empty(), "{failures:#?}");
+    assert_eq!(outcome.runs_of("winograd"), 3 * 3);
+    assert_eq!(outcome.runs_of("fft-fused"), 3 * lines.len());
+}
