@@ -193,11 +193,6 @@ impl<T: Value> Row<'_, T> {
         let biases = self.biases[block..].first_chunk::<BLOCKS>().expect("one a block");
         for part in 0..LANES / S::F32_LANES {
             let mut sums = [[[simd.splat_f32s(0.0); X]; BLOCKS]; ROWS];
-            for sums in &mut sums {
-                for (sums, bias) in sums.iter_mut().zip(biases) {
-                    *sums = [bias.vector(simd, part); X];
-                }
-            }
             for channel in 0..self.channels {
                 let source = &self.source[channel * self.map + first * STEP..];
                 let mut weights = [&[][..]; BLOCKS];
@@ -228,12 +223,13 @@ impl<T: Value> Row<'_, T> {
                 }
             }
             for (row, sums) in sums.iter().enumerate() {
-                for (number, sums) in sums.iter().enumerate() {
+                for (number, (sums, bias)) in sums.iter().zip(biases).enumerate() {
                     let begin = (block + number) * self.block + row * to_below + first * self.apart;
+                    let (zero, bias) = (simd.splat_f32s(0.0), bias.vector(simd, part));
                     for (sum, to) in sums.iter().zip(self.to[begin..].iter_mut().step_by(self.apart)) {
-                        let zero = simd.splat_f32s(0.0);
-                        let kept = simd.select_f32s(simd.less_than_f32s(*sum, zero), zero, *sum);
-                        S::as_mut_simd_f32s(to).0[part] = if self.relu { kept } else { *sum };
+                        let sum = simd.add_f32s(*sum, bias);
+                        let kept = simd.select_f32s(simd.less_than_f32s(sum, zero), zero, sum);
+                        S::as_mut_simd_f32s(to).0[part] = if self.relu { kept } else { sum };
                     }
                 }
             }
