@@ -170,10 +170,13 @@ impl Product<'_> {
         let mut sums = [[[simd.splat_f32s(0.0); 2]; N]; M];
         match self.left {
             Scalars::Rows(left, apart) => self.by_rows::<S, K, M, N>(simd, &corner, (left, apart), &mut sums),
+            Scalars::Terms(left) if K == REAL => {
+                self.by_lines::<S, K, M, N, PANEL>(simd, &corner, (left, corner.row), &mut sums);
+            }
             Scalars::Terms(left) => self.by_terms::<S, K, M, N>(simd, &corner, left, &mut sums),
             Scalars::Blocks(left, apart) => {
                 let left = &left[corner.row / MOST_ROWS * apart..][..apart];
-                self.by_blocks::<S, K, M, N>(simd, &corner, left, &mut sums)
+                self.by_lines::<S, K, M, N, MOST_ROWS>(simd, &corner, (left, 0), &mut sums);
             }
         }
         let add = self.add || corner.terms.start > 0;
@@ -200,14 +203,14 @@ impl Product<'_> {
         sums: &mut [[[S::f32s; 2]; N]; M],
     ) {
         let first = place::<S, K>(corner.vector);
-        for element in corner.terms.clone().step_by(LANES) {
+        for begin in corner.terms.clone().step_by(LANES) {
             let mut rows = [[&[0.0; LANES]; 2]; M];
             for (i, [re, im]) in rows.iter_mut().enumerate() {
-                let row = &left[(corner.row + i) * apart + element / LANES * self::element(K)..];
+                let row = &left[(corner.row + i) * apart + begin / LANES * element(K)..];
                 *re = row.first_chunk().unwrap_or(re);
-                *im = row[self::element(K) - LANES..].first_chunk().unwrap_or(im);
+                *im = row[element(K) - LANES..].first_chunk().unwrap_or(im);
             }
-            let right = &self.right[element..corner.terms.end.min(element + LANES)];
+            let right = &self.right[begin..corner.terms.end.min(begin + LANES)];
             for (t, right) in right.iter().enumerate().take(LANES) {
                 let factors = factors::<S, K, N>(simd, &right[first..]);
                 for (sums, [re, im]) in sums.iter_mut().zip(&rows) {
@@ -232,13 +235,6 @@ impl Product<'_> {
         }
         for (left, right) in left[corner.terms.clone()].iter().zip(&self.right[corner.terms.clone()]) {
             let factors = factors::<S, K, N>(simd, &right[first..]);
-            if K == REAL {
-                // Neighbours in their line.
-                for (sums, value) in sums.iter_mut().zip(&left[corner.row..][..M]) {
-                    add::<S, K, N>(simd, [value; 2], factors, sums);
-                }
-                continue;
-            }
             for (sums, at) in sums.iter_mut().zip(at) {
                 let im = at + element(K) - LANES;
                 add::<S, K, N>(simd, [&left[at % PANEL], &left[im % PANEL]], factors, sums);
@@ -246,18 +242,19 @@ impl Product<'_> {
         }
     }
 
+    /// Real numbers of neighbouring rows, which are neighbours from a place of every line on.
     #[inline(always)]
-    fn by_blocks<S: Simd, const K: bool, const M: usize, const N: usize>(
+    fn by_lines<S: Simd, const K: bool, const M: usize, const N: usize, const LINE: usize>(
         &self,
         simd: S,
         corner: &Corner,
-        left: &[[f32; MOST_ROWS]],
+        (left, at): (&[[f32; LINE]], usize),
         sums: &mut [[[S::f32s; 2]; N]; M],
     ) {
         let first = place::<S, K>(corner.vector);
         for (left, right) in left[corner.terms.clone()].iter().zip(&self.right[corner.terms.clone()]) {
             let factors = factors::<S, K, N>(simd, &right[first..]);
-            for (sums, value) in sums.iter_mut().zip(left) {
+            for (sums, value) in sums.iter_mut().zip(&left[at..][..M]) {
                 add::<S, K, N>(simd, [value; 2], factors, sums);
             }
         }
