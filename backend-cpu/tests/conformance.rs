@@ -4,22 +4,16 @@ mod common;
 
 use backend_cpu::Cpu;
 use common::cpu;
+use conv_core::algorithm::find;
 use conv_core::fourier::meets;
-use conv_core::testing::{conformance, edge_problems, random_problems};
-use conv_core::{Backend, ConvProblem, Machine};
+use conv_core::testing::{Outcome, conformance, edge_problems, random_problems};
+use conv_core::{Backend, ConvProblem, Machine, Pass, Rates};
 
 #[test]
 fn every_algorithm_passes_the_suite() {
     let mut problems: Vec<ConvProblem> = edge_problems().into_iter().map(|named| named.problem).collect();
     problems.extend(random_problems(500, 20));
-    let outcome = conformance(&cpu(), &problems).unwrap();
-    let failures: Vec<String> = outcome.failures.iter().map(ToString::to_string).collect();
-    assert!(
-        failures.is_empty(),
-        "{} failures, first {:#?}",
-        failures.len(),
-        &failures[..failures.len().min(10)]
-    );
+    let outcome = passing(&cpu(), &problems);
     let all = problems.len() * 3;
     println!("{:?}, worst error {:.1e}", outcome.runs, outcome.worst);
     for algorithm in ["direct", "im2col", "broadcast"] {
@@ -50,10 +44,7 @@ fn depthwise_layers_of_all_kinds_pass() {
         "n1 c2 o2 i12x40 k9x31 p20 g2",
         "n2 c3 o3 i40x6x6 k3x1x1 s5x1x1 g3",
     ];
-    let problems: Vec<ConvProblem> = lines.iter().map(|line| line.parse().unwrap()).collect();
-    let outcome = conformance(&cpu(), &problems).unwrap();
-    let failures: Vec<String> = outcome.failures.iter().map(ToString::to_string).collect();
-    assert!(failures.is_empty(), "{failures:#?}");
+    let outcome = passing(&cpu(), &problems(&lines));
     assert_eq!(outcome.runs_of("depthwise"), 3 * lines.len());
 }
 
@@ -71,31 +62,55 @@ fn channels_that_fill_two_blocks_and_few_images_of_many_values_pass() {
         "n5 c4200 o22 i1 k1 g2",
         "n16 c3000 o3 i1 k1",
     ];
-    let problems: Vec<ConvProblem> = lines.iter().map(|line| line.parse().unwrap()).collect();
     // With more threads there would be too few tasks of two blocks.
     let two = Cpu::with_machine(Machine { threads: 2, ..cpu().machine().clone() });
-    let outcome = conformance(&two, &problems).unwrap();
-    let failures: Vec<String> = outcome.failures.iter().map(ToString::to_string).collect();
-    assert!(failures.is_empty(), "{failures:#?}");
+    let outcome = passing(&two, &problems(&lines));
     for algorithm in ["broadcast", "im2col"] {
         assert_eq!(outcome.runs_of(algorithm), 3 * lines.len(), "{algorithm}");
     }
 }
 
-/// Whose points are heavier than the caches, so that channels meet chunk by chunk, and weights are made panel by panel.
+/// Whose points are heavier than the cache: channels meet chunk by chunk and weights are made panel by panel where bytes
+/// take long, and else where transforms do.
 #[test]
-fn many_channels_of_few_tiles_pass() {
-    let lines = [
+fn many_channels_of_few_tiles_pass_however_they_are_blocked() {
+    let problems = problems(&[
         "n8 c160 o144 i9x9 k3x3 p1",
         "n2 c300 o200 i7x7 k3x3 p1 g2",
         "n1 c130 o500 i20x13 k3x3 p0:2",
         "n3 c100 o70 i12x12 k5x5 p2",
         "n2 c90 o110 i5x6x7 k3x3x3 p1",
-    ];
-    let problems: Vec<ConvProblem> = lines.iter().map(|line| line.parse().unwrap()).collect();
-    let outcome = conformance(&cpu(), &problems).unwrap();
+    ]);
+    let [few_bytes, few_transforms] = [[1.0, 1.0, 1.0, 1e6, 1.0], [1e6, 1.0, 1.0, 0.0, 1.0]].map(|rates| {
+        let mut machine = cpu().machine().clone();
+        machine.caches = [32 << 10, 1 << 20, 32 << 20];
+        for rates_of in machine.model.rates.values_mut().flat_map(|passes| passes.values_mut()) {
+            *rates_of = Rates::from_values(rates);
+        }
+        Cpu::with_machine(machine)
+    });
+    for cpu in [&few_bytes, &few_transforms] {
+        let outcome = passing(cpu, &problems);
+        assert_eq!(outcome.runs_of("winograd"), 3 * 3);
+        assert_eq!(outcome.runs_of("fft-fused"), 3 * problems.len());
+    }
+    for pass in Pass::ALL {
+        let [a, b] = [&few_bytes, &few_transforms].map(|cpu| {
+            let winograd = find(cpu.algorithms(), "winograd").unwrap();
+            winograd.estimate(cpu.machine(), &problems[0], pass).unwrap().bytes
+        });
+        assert!(a < b, "{pass}: the same bytes, {a} and {b}");
+    }
+}
+
+fn problems(lines: &[&str]) -> Vec<ConvProblem> {
+    lines.iter().map(|line| line.parse().unwrap()).collect()
+}
+
+/// What the suite says of problems that all pass.
+fn passing(cpu: &Cpu, problems: &[ConvProblem]) -> Outcome {
+    let outcome = conformance(cpu, problems).unwrap();
     let failures: Vec<String> = outcome.failures.iter().map(ToString::to_string).collect();
-    assert!(failures.is_empty(), "{failures:#?}");
-    assert_eq!(outcome.runs_of("winograd"), 3 * 3);
-    assert_eq!(outcome.runs_of("fft-fused"), 3 * lines.len());
+    assert!(failures.is_empty(), "{} failures: {:#?}", failures.len(), &failures[..failures.len().min(10)]);
+    outcome
 }
