@@ -1,12 +1,12 @@
 //! `fft-fused`: overlap-save tiles with 16 channels in the lanes; a group of tiles is transformed, multiplied and
-//! inverted while it is in the cache. For many channels and small kernels in steps of one point.
+//! inverted while it is in the cache. For many channels and small kernels.
 
 use conv_core::{ConvProblem, Machine, Pass, Unsupported};
 use fft_core::{COMPLEX_POINT, RealFft, ShapeError};
 
 use crate::blocking::{Blocked, Planned};
 use crate::fft::is_single_axis;
-use crate::tiles::{self, Correlation, Kind, LANES, Transform};
+use crate::tiles::{self, Correlation, Kind, LANES, Transform, phases};
 
 /// Tile lengths along two or three axes.
 const TILES: [usize; 9] = [8, 10, 12, 16, 18, 20, 24, 28, 32];
@@ -19,11 +19,12 @@ const FITS: &str = "a transform's scratch is as long as it says";
 /// Fused tiled FFT convolution.
 pub(crate) const FFT_FUSED: Blocked = Blocked::new("fft-fused", plan);
 
-/// The tile length of least predicted time.
 fn plan(machine: &Machine, problem: &ConvProblem, pass: Pass) -> Planned {
-    if problem.volume().iter().any(|axis| axis.stride > 1 || axis.dilation > 1) {
-        return Err(Unsupported::Geometry("its kernel does not go in steps of one point".into()));
-    }
+    phases::planned(machine, problem, pass, |problem| plan_plain(machine, problem, pass))
+}
+
+/// The tile length of least predicted time, in steps of one point.
+fn plan_plain(machine: &Machine, problem: &ConvProblem, pass: Pass) -> Planned {
     let lengths: &[usize] = if is_single_axis(problem) { &LONG_TILES } else { &TILES };
     let sizes = lengths.iter().filter_map(|length| sizes(problem, pass, *length));
     let correlations = sizes.filter_map(|sizes| Some((sizes, Fourier::new(sizes).ok()?)));

@@ -7,6 +7,7 @@
 
 mod grid;
 mod maps;
+pub(crate) mod phases;
 mod weights;
 
 use conv_core::{ConvProblem, Cost, Machine, Pass, Unsupported};
@@ -50,8 +51,8 @@ fn element_blocks(channels: usize) -> usize {
 }
 
 /// Counts a transform of 16 maps.
-fn transformed(flops: u64) {
-    crate::counted::transformed(|| flops * LANES as u64);
+fn transformed(flops: impl FnOnce() -> u64) {
+    crate::counted::transformed(|| flops() * LANES as u64);
 }
 
 /// Points of a task: `[point][panel][row][channel]`. A panel has [`PANEL`] f32 values a row, or as many as all channels

@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn matrices_make_correlations() {
-        for (tile, len) in [(6, 3), (6, 4), (7, 3), (7, 5), (8, 3), (8, 6)] {
+        for (tile, len) in (6..=8).flat_map(|tile| (2..tile).map(move |len| (tile, len))) {
             let mut w = [0.0; MAX_TILE];
             (0..len).for_each(|i| w[i] = 1.0 + (i * i) as f32);
             let x: [f32; MAX_TILE] =

@@ -19,12 +19,21 @@ pub(crate) struct Sizes {
 macro_rules! of_sizes {
     ($sizes:expr, $f:ident, $arguments:tt) => {
         match ($sizes.tile, $sizes.kernel) {
+            (6, 2) => $f::<6, 2> $arguments,
             (6, 3) => $f::<6, 3> $arguments,
             (6, 4) => $f::<6, 4> $arguments,
+            (6, 5) => $f::<6, 5> $arguments,
+            (7, 2) => $f::<7, 2> $arguments,
             (7, 3) => $f::<7, 3> $arguments,
+            (7, 4) => $f::<7, 4> $arguments,
             (7, 5) => $f::<7, 5> $arguments,
+            (7, 6) => $f::<7, 6> $arguments,
+            (8, 2) => $f::<8, 2> $arguments,
             (8, 3) => $f::<8, 3> $arguments,
-            _ => $f::<8, 6> $arguments,
+            (8, 4) => $f::<8, 4> $arguments,
+            (8, 5) => $f::<8, 5> $arguments,
+            (8, 6) => $f::<8, 6> $arguments,
+            _ => $f::<8, 7> $arguments,
         }
     };
 }

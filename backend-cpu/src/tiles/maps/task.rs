@@ -137,7 +137,7 @@ impl<T: Transform> Task<'_, T> {
                 for i in 0..run.columns.len() {
                     let from = &strips.strip[i * grid.step[2] * LANES..];
                     let at = (run.first + i) * spectrum.row + block * transform.kind().element();
-                    transformed(transform.flops()[0]);
+                    transformed(|| transform.flops()[0]);
                     transform.data(
                         from,
                         [lens[1] * row, row],
@@ -181,7 +181,7 @@ impl<T: Transform> Task<'_, T> {
                 }
                 for (i, strip) in strip.chunks_exact(points * LANES).enumerate() {
                     let at = (from - channels.start + i) * spectrum.row + block * transform.kind().element();
-                    transformed(transform.flops()[1]);
+                    transformed(|| transform.flops()[1]);
                     transform.kernel(strip, steps, &mut to[at..], spectrum.apart(), strips.scratch);
                 }
             }
@@ -245,7 +245,7 @@ impl<T: Transform> Task<'_, T> {
             for i in 0..run.columns.len() {
                 let (from, to) =
                     (&from[(run.first + i) * spectrum.row..], &mut strips.strip[i * step[2] * LANES..]);
-                transformed(transform.flops()[2]);
+                transformed(|| transform.flops()[2]);
                 transform.target(from, spectrum.apart(), to, [step[1] * row, row], strips.scratch);
             }
             let [slices, rows] = [0, 1].map(|axis| grid.points(axis, &(run.at[axis]..run.at[axis] + 1)));

@@ -116,10 +116,9 @@ impl<T: Transform> Task<'_, T> {
     fn points(&self, number: usize, to: &mut [f32], strips: &mut Strips<'_>) {
         let Weights { grid, transform, problem, .. } = self.weights;
         let (input, gradient) = to.split_at_mut(self.weights.tiles().len());
-        let flops = transform.flops();
         let side = Side { tensor: self.input, shape: grid.data, tile: grid.tile, low: grid.low };
         self.side(number, side, (problem.group_in(), input), strips, |from, steps, to, apart, scratch| {
-            transformed(flops[0]);
+            transformed(|| transform.flops()[0]);
             transform.data(from, steps, to, apart, scratch);
         });
         let side = Side { tensor: self.gradient, shape: grid.domain, tile: grid.step, low: [0; 3] };
@@ -129,7 +128,7 @@ impl<T: Transform> Task<'_, T> {
             (problem.group_out(), gradient),
             strips,
             |from, steps, to, apart, scratch| {
-                transformed(flops[1]);
+                transformed(|| transform.flops()[1]);
                 transform.kernel(from, steps, to, apart, scratch);
             },
         );
@@ -226,7 +225,7 @@ impl<T: Transform> Task<'_, T> {
                     let sums = &sums[(chunk * CHUNK + i) * row + (block + number) * element..];
                     let (from, apart) = self.sum(sums, points);
                     let steps = [kernel[1] * kernel[2] * LANES, kernel[2] * LANES];
-                    transformed(transform.flops()[2]);
+                    transformed(|| transform.flops()[2]);
                     transform.target(from, apart, to, steps, strips.scratch);
                 }
                 let mut rows: [_; LANES] = to.rows([0; 3], lanes.clone(), column..end);
