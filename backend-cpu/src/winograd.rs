@@ -1,4 +1,4 @@
-//! `winograd`: minimal correlation of square kernels of 2 to 7 points a side by tiles of 6 to 8, all passes.
+//! `winograd`: minimal correlation of kernels of 2 to 7 points a side by tiles of 6 to 8, all passes.
 
 mod linear;
 mod transform;
@@ -9,7 +9,7 @@ use crate::blocking::{Blocked, Planned};
 use crate::tiles::{self, Correlation, phases};
 use transform::Sizes;
 
-/// Points of a tile along both axes.
+/// Points of a tile along every axis that has a kernel.
 const TILES: [usize; 3] = [6, 7, 8];
 
 /// Winograd's convolution.
@@ -21,15 +21,23 @@ fn plan(machine: &Machine, problem: &ConvProblem, pass: Pass) -> Planned {
 
 /// The tile of least predicted time, in steps of one point.
 fn plan_plain(machine: &Machine, problem: &ConvProblem, pass: Pass) -> Planned {
-    let [first, rows, columns] = problem.volume();
-    let len = columns.kernel;
-    let flat = first.input == 1 && first.kernel == 1 && first.padding == (0, 0);
-    if !flat || rows.kernel != len || !(2..TILES[2]).contains(&len) {
-        return Err(Unsupported::Geometry("its kernel is not a square of 2 to 7 points a side".into()));
+    let [slices, rows, len] = problem.kernel_shape();
+    let axes = match [slices, rows] {
+        [1, 1] => 1,
+        [1, _] => 2,
+        _ => 3,
+    };
+    let along = |axis: usize| axis >= 3 - axes;
+    let cube = (0..3).all(|axis| problem.kernel_shape()[axis] == len || !along(axis));
+    if !cube || !(2..TILES[2]).contains(&len) {
+        let reason = "its kernel is not a line, square or cube of 2 to 7 points a side";
+        return Err(Unsupported::Geometry(reason.into()));
     }
     let sizes = TILES.into_iter().filter(|tile| len < *tile).map(|tile| {
         let kernel = if pass == Pass::BackwardWeights { tile - len + 1 } else { len };
-        (Correlation { tile: [1, tile, tile], kernel: [1, kernel, kernel] }, Sizes { tile, kernel })
+        let [of_tile, of_kernel] =
+            [tile, kernel].map(|side| [0, 1, 2].map(|axis| if along(axis) { side } else { 1 }));
+        (Correlation { tile: of_tile, kernel: of_kernel }, Sizes { axes, tile, kernel })
     });
     tiles::fastest(machine, ("winograd", problem, pass), sizes).ok_or_else(tiles::too_large)
 }

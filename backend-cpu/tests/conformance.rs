@@ -91,7 +91,7 @@ fn many_channels_of_few_tiles_pass_however_they_are_blocked() {
     });
     for cpu in [&few_bytes, &few_transforms] {
         let outcome = passing(cpu, &problems);
-        assert_eq!(outcome.runs_of("winograd"), 3 * 4);
+        assert_eq!(outcome.runs_of("winograd"), 3 * problems.len());
         assert_eq!(outcome.runs_of("fft-fused"), 3 * problems.len());
     }
     for pass in Pass::ALL {
@@ -106,7 +106,7 @@ fn many_channels_of_few_tiles_pass_however_they_are_blocked() {
 /// Whose phases are more channels, or more images, of a problem in steps of one point.
 #[test]
 fn strides_and_dilations_of_fused_tiles_pass() {
-    let squares = [
+    let both = [
         "n2 c3 o20 i23x30 k7x7 s2 p3",
         "n1 c3 o17 i40x37 k11x11 s4 p2:1",
         "n2 c18 o33 i17x14 k3x3 s2 p1",
@@ -114,20 +114,39 @@ fn strides_and_dilations_of_fused_tiles_pass() {
         "n1 c5 o4 i30x9 k3x3 d7x3 p1:9x3",
         "n1 c6 o4 i25x22 k5x5 d2x3 p3x6 g2",
         "n3 c4 o4 i12x13 k6x6 s4 p1",
-    ];
-    let others = [
-        "n1 c8 o6 i19x20 k5x5 s2x3 p0:2x4 g2",
         "n1 c2 o3 i9x11 k4x4 s5x3",
-        "n1 c4 o5 i18x16 k4x4 s2x1 d1x2 p2x0",
-        "n1 c5 o20 i11x9x13 k3x3x3 s2 p1",
-        "n1 c3 o4 i9x8x10 k2x3x3 d2x1x3 p1x1x3",
         "n2 c6 o5 i200 k9 s3 p4",
         "n1 c17 o3 i300 k4 d9 p5",
+        "n1 c5 o20 i11x9x13 k3x3x3 s2 p1",
+    ];
+    let uneven = [
+        "n1 c8 o6 i19x20 k5x5 s2x3 p0:2x4 g2",
+        "n1 c4 o5 i18x16 k4x4 s2x1 d1x2 p2x0",
+        "n1 c3 o4 i9x8x10 k2x3x3 d2x1x3 p1x1x3",
         "n1 c4 o6 i17x30 k1x9 s2x1 p0x4",
     ];
-    let outcome = passing(&cpu(), &problems(&[&squares[..], &others].concat()));
-    assert_eq!(outcome.runs_of("winograd"), 3 * squares.len());
-    assert_eq!(outcome.runs_of("fft-fused"), 3 * (squares.len() + others.len()));
+    let outcome = passing(&cpu(), &problems(&[&both[..], &uneven].concat()));
+    assert_eq!(outcome.runs_of("winograd"), 3 * both.len());
+    assert_eq!(outcome.runs_of("fft-fused"), 3 * (both.len() + uneven.len()));
+}
+
+#[test]
+fn winograd_passes_along_one_to_three_axes() {
+    let lines = [
+        "n1 c8 o6 i19 k5 p2 g2",
+        "n1 c33 o20 i400 k3 p2 d2",
+        "n2 c16 o5 i130 k6 p4:0 s2",
+        "n1 c18 o4 i5x30 k1x7 p2x3",
+        "n2 c3 o17 i6x14x15 k1x6x6",
+        "n3 c17 o18 i17x23 k4x4 p3:0x1",
+        "n3 c4 o4 i12x13x9 k2x2x2",
+        "n2 c20 o33 i9x20x13 k3x3x3 p1",
+        "n1 c5 o4 i14x15x16 k4x4x4 s2 p1",
+        "n1 c4 o5 i18x16x11 k5x5x5",
+        "n1 c6 o4 i9x8x10 k3x3x3 d2 p2 g2",
+    ];
+    let outcome = passing(&cpu(), &problems(&lines));
+    assert_eq!(outcome.runs_of("winograd"), 3 * lines.len());
 }
 
 fn problems(lines: &[&str]) -> Vec<ConvProblem> {

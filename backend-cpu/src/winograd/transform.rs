@@ -1,4 +1,4 @@
-//! The two-dimensional transforms of a tile, 16 maps in the lanes.
+//! The transforms of a tile along one to three axes, 16 maps in the lanes.
 
 use std::marker::PhantomData;
 
@@ -8,12 +8,16 @@ use pulp::{Arch, Simd, WithSimd};
 use super::linear::{Data, Evaluation, Kernel, Target, evaluate, interpolate};
 use crate::tiles::{Kind, LANES, Transform};
 
-/// The sizes of a correlation along both axes: a tile, and a kernel in it.
+/// The sizes of a correlation along some of the last axes: a tile, and a kernel in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sizes {
+    pub(crate) axes: usize,
     pub(crate) tile: usize,
     pub(crate) kernel: usize,
 }
+
+/// f32 values of what is between the last two axes of a tile.
+const LINES: usize = MAX_TILE * MAX_TILE * LANES;
 
 /// Calls `$f::<T, K>` for every pair of sizes there is.
 macro_rules! of_sizes {
@@ -44,78 +48,81 @@ impl Transform for Sizes {
     }
 
     fn points(&self) -> usize {
-        self.tile * self.tile
+        self.tile.pow(self.axes as u32)
     }
 
     fn scratch_len(&self) -> usize {
-        MAX_TILE * MAX_TILE * LANES
+        LINES + if self.axes == 3 { self.points() * LANES } else { 0 }
     }
 
     fn flops(&self) -> [u64; 3] {
-        of_sizes!(self, flops, ())
+        of_sizes!(self, flops, (self.axes))
     }
 
-    fn data(&self, from: &[f32], steps: [usize; 2], to: &mut [f32], apart: usize, lines: &mut [f32]) {
-        of_sizes!(self, data, (from, steps[1], to, apart, lines));
+    fn data(&self, from: &[f32], steps: [usize; 2], to: &mut [f32], apart: usize, scratch: &mut [f32]) {
+        of_sizes!(self, data, (self.axes, (from, steps), (to, apart), scratch));
     }
 
-    fn kernel(&self, from: &[f32], steps: [usize; 2], to: &mut [f32], apart: usize, lines: &mut [f32]) {
-        of_sizes!(self, kernel, (from, steps[1], to, apart, lines));
+    fn kernel(&self, from: &[f32], steps: [usize; 2], to: &mut [f32], apart: usize, scratch: &mut [f32]) {
+        of_sizes!(self, kernel, (self.axes, (from, steps), (to, apart), scratch));
     }
 
-    fn target(&self, from: &[f32], apart: usize, to: &mut [f32], steps: [usize; 2], lines: &mut [f32]) {
-        of_sizes!(self, target, (from, apart, to, steps[1], lines));
+    fn target(&self, from: &[f32], apart: usize, to: &mut [f32], steps: [usize; 2], scratch: &mut [f32]) {
+        of_sizes!(self, target, (self.axes, (from, apart), (to, steps), scratch));
     }
 }
 
 /// Operations of the three transforms of one map.
-fn flops<const T: usize, const K: usize>() -> [u64; 3] {
-    let of = |flops: usize, lines: usize| (flops * lines) as u64;
+fn flops<const T: usize, const K: usize>(axes: usize) -> [u64; 3] {
+    let of = |flops: usize, rows: usize, columns: usize| {
+        let lines = match axes {
+            1 => 1,
+            2 => rows + columns,
+            _ => columns * (rows + columns) + rows * rows,
+        };
+        (flops * lines) as u64
+    };
     [
-        of(Data::<T>::MIXED.flops(), 2 * T),
-        of(Kernel::<T, K>::MIXED.flops(), T + K),
-        of(Target::<T, K>::MIXED.flops(), 2 * T - K + 1),
+        of(const { Data::<T>::MIXED.flops() }, T, T),
+        of(const { Kernel::<T, K>::MIXED.flops() }, T, K),
+        of(const { Target::<T, K>::MIXED.flops() }, T, T - K + 1),
     ]
 }
 
-fn data<const T: usize, const K: usize>(
-    from: &[f32],
-    row: usize,
-    to: &mut [f32],
-    apart: usize,
-    lines: &mut [f32],
-) {
-    Arch::new().dispatch(Evaluate { from, row, to, apart, lines, matrix: PhantomData::<Data<T>> });
+/// Rows of values, and how far slices and rows are apart.
+type Values<'a> = (&'a [f32], [usize; 2]);
+
+/// Points, and how far they are apart.
+type Points<'a> = (&'a mut [f32], usize);
+
+fn data<const T: usize, const K: usize>(axes: usize, from: Values<'_>, to: Points<'_>, scratch: &mut [f32]) {
+    Arch::new().dispatch(Evaluate { axes, from, to, scratch, matrix: PhantomData::<Data<T>> });
 }
 
 fn kernel<const T: usize, const K: usize>(
-    from: &[f32],
-    row: usize,
-    to: &mut [f32],
-    apart: usize,
-    lines: &mut [f32],
+    axes: usize,
+    from: Values<'_>,
+    to: Points<'_>,
+    scratch: &mut [f32],
 ) {
-    Arch::new().dispatch(Evaluate { from, row, to, apart, lines, matrix: PhantomData::<Kernel<T, K>> });
+    Arch::new().dispatch(Evaluate { axes, from, to, scratch, matrix: PhantomData::<Kernel<T, K>> });
 }
 
 fn target<const T: usize, const K: usize>(
-    from: &[f32],
-    apart: usize,
-    to: &mut [f32],
-    row: usize,
-    lines: &mut [f32],
+    axes: usize,
+    from: (&[f32], usize),
+    to: (&mut [f32], [usize; 2]),
+    scratch: &mut [f32],
 ) {
-    Arch::new().dispatch(Interpolate { from, apart, to, row, lines, matrix: PhantomData::<Target<T, K>> });
+    Arch::new().dispatch(Interpolate { axes, from, to, scratch, matrix: PhantomData::<Target<T, K>> });
 }
 
-/// `M x Mᵀ`: from rows of values to points `apart` values apart.
+/// `M x` along every axis: from rows of values to points.
 struct Evaluate<'a, M> {
-    from: &'a [f32],
-    row: usize,
-    to: &'a mut [f32],
-    apart: usize,
-    /// What is between the two axes.
-    lines: &'a mut [f32],
+    axes: usize,
+    from: Values<'a>,
+    to: Points<'a>,
+    scratch: &'a mut [f32],
     matrix: PhantomData<M>,
 }
 
@@ -124,31 +131,71 @@ impl<M: Evaluation> WithSimd for Evaluate<'_, M> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let (rows, columns) = (M::ROWS, M::COLUMNS);
-        let step = MAX_TILE * S::F32_LANES;
-        let lines = &mut self.lines[..MAX_TILE * step];
-        for lane in (0..LANES).step_by(S::F32_LANES) {
-            for (y, line) in lines.chunks_exact_mut(step).enumerate().take(columns) {
-                let x = load(simd, &self.from[y * self.row + lane..], (LANES, columns));
-                store(simd, evaluate::<S, M>(simd, x), line, (S::F32_LANES, rows));
+        let Evaluate { axes, from: (from, [slice, row]), to: (to, apart), scratch, .. } = self;
+        let (lines, planes) = scratch.split_at_mut(LINES);
+        let (solid, points) = (axes == 3, M::ROWS * M::ROWS);
+        if axes > 1 {
+            for z in 0..if solid { M::COLUMNS } else { 1 } {
+                let plane = if solid { &mut planes[z * points * LANES..] } else { &mut *to };
+                let to = (plane, if solid { LANES } else { apart });
+                evaluate_plane::<S, M>(simd, (&from[z * slice..], row), to, lines);
             }
-            for j in 0..rows {
-                let x = load(simd, &lines[j * S::F32_LANES..], (step, columns));
-                let points = evaluate::<S, M>(simd, x);
-                store(simd, points, &mut self.to[j * self.apart + lane..], (rows * self.apart, rows));
-            }
+        }
+        if axes != 2 {
+            let (from, step, lines) =
+                if solid { (&*planes, points * LANES, points) } else { (from, LANES, 1) };
+            evaluate_lines::<S, M>(simd, (from, step), (to, apart), lines);
         }
     }
 }
 
-/// `Mᵀ x M`: from points `apart` values apart to rows of values.
+/// `M x` for lines of neighbouring vectors whose values are `step` apart: point `i` of line `j` is number `i lines + j`.
+#[inline(always)]
+fn evaluate_lines<S: Simd, M: Evaluation>(
+    simd: S,
+    (from, step): (&[f32], usize),
+    (to, apart): (&mut [f32], usize),
+    lines: usize,
+) {
+    for line in 0..lines {
+        for lane in (0..LANES).step_by(S::F32_LANES) {
+            let x = load(simd, &from[line * LANES + lane..], (step, M::COLUMNS));
+            let to = &mut to[line * apart + lane..];
+            store(simd, evaluate::<S, M>(simd, x), to, (lines * apart, M::ROWS));
+        }
+    }
+}
+
+/// `M x Mᵀ`, from rows `row` values apart.
+#[inline(always)]
+fn evaluate_plane<S: Simd, M: Evaluation>(
+    simd: S,
+    (from, row): (&[f32], usize),
+    (to, apart): (&mut [f32], usize),
+    lines: &mut [f32],
+) {
+    let (rows, columns) = (M::ROWS, M::COLUMNS);
+    let step = MAX_TILE * S::F32_LANES;
+    let lines = &mut lines[..MAX_TILE * step];
+    for lane in (0..LANES).step_by(S::F32_LANES) {
+        for (y, line) in lines.chunks_exact_mut(step).enumerate().take(columns) {
+            let x = load(simd, &from[y * row + lane..], (LANES, columns));
+            store(simd, evaluate::<S, M>(simd, x), line, (S::F32_LANES, rows));
+        }
+        for j in 0..rows {
+            let x = load(simd, &lines[j * S::F32_LANES..], (step, columns));
+            let points = evaluate::<S, M>(simd, x);
+            store(simd, points, &mut to[j * apart + lane..], (rows * apart, rows));
+        }
+    }
+}
+
+/// `Mᵀ x` along every axis: from points to rows of values.
 struct Interpolate<'a, M> {
-    from: &'a [f32],
-    apart: usize,
-    to: &'a mut [f32],
-    row: usize,
-    /// What is between the two axes.
-    lines: &'a mut [f32],
+    axes: usize,
+    from: (&'a [f32], usize),
+    to: (&'a mut [f32], [usize; 2]),
+    scratch: &'a mut [f32],
     matrix: PhantomData<M>,
 }
 
@@ -157,19 +204,60 @@ impl<M: Evaluation> WithSimd for Interpolate<'_, M> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let (rows, columns) = (M::ROWS, M::COLUMNS);
-        let step = MAX_TILE * S::F32_LANES;
-        let lines = &mut self.lines[..MAX_TILE * step];
+        let Interpolate { axes, from: (from, apart), to: (to, [slice, row]), scratch, .. } = self;
+        let (lines, planes) = scratch.split_at_mut(LINES);
+        let (solid, points) = (axes == 3, M::ROWS * M::ROWS);
+        if axes != 2 {
+            let (to, step, lines) =
+                if solid { (&mut *planes, points * LANES, points) } else { (&mut *to, LANES, 1) };
+            interpolate_lines::<S, M>(simd, (from, apart), (to, step), lines);
+        }
+        if axes > 1 {
+            for z in 0..if solid { M::COLUMNS } else { 1 } {
+                let from = if solid { (&planes[z * points * LANES..], LANES) } else { (from, apart) };
+                interpolate_plane::<S, M>(simd, from, (&mut to[z * slice..], row), lines);
+            }
+        }
+    }
+}
+
+/// `Mᵀ x` for lines of points, numbered as [`evaluate_lines`] does, to neighbouring vectors whose values are `step` apart.
+#[inline(always)]
+fn interpolate_lines<S: Simd, M: Evaluation>(
+    simd: S,
+    (from, apart): (&[f32], usize),
+    (to, step): (&mut [f32], usize),
+    lines: usize,
+) {
+    for line in 0..lines {
         for lane in (0..LANES).step_by(S::F32_LANES) {
-            for (j, line) in lines.chunks_exact_mut(step).enumerate().take(rows) {
-                let x = load(simd, &self.from[j * self.apart + lane..], (rows * self.apart, rows));
-                store(simd, interpolate::<S, M>(simd, x), line, (S::F32_LANES, columns));
-            }
-            for y in 0..columns {
-                let x = load(simd, &lines[y * S::F32_LANES..], (step, rows));
-                let values = interpolate::<S, M>(simd, x);
-                store(simd, values, &mut self.to[y * self.row + lane..], (LANES, columns));
-            }
+            let x = load(simd, &from[line * apart + lane..], (lines * apart, M::ROWS));
+            let to = &mut to[line * LANES + lane..];
+            store(simd, interpolate::<S, M>(simd, x), to, (step, M::COLUMNS));
+        }
+    }
+}
+
+/// `Mᵀ x M`, to rows `row` values apart.
+#[inline(always)]
+fn interpolate_plane<S: Simd, M: Evaluation>(
+    simd: S,
+    (from, apart): (&[f32], usize),
+    (to, row): (&mut [f32], usize),
+    lines: &mut [f32],
+) {
+    let (rows, columns) = (M::ROWS, M::COLUMNS);
+    let step = MAX_TILE * S::F32_LANES;
+    let lines = &mut lines[..MAX_TILE * step];
+    for lane in (0..LANES).step_by(S::F32_LANES) {
+        for (j, line) in lines.chunks_exact_mut(step).enumerate().take(rows) {
+            let x = load(simd, &from[j * apart + lane..], (rows * apart, rows));
+            store(simd, interpolate::<S, M>(simd, x), line, (S::F32_LANES, columns));
+        }
+        for y in 0..columns {
+            let x = load(simd, &lines[y * S::F32_LANES..], (step, rows));
+            let values = interpolate::<S, M>(simd, x);
+            store(simd, values, &mut to[y * row + lane..], (LANES, columns));
         }
     }
 }
