@@ -88,29 +88,38 @@ fn place(stride: usize, begin: usize, from: &[f32], to: &mut [f32]) {
     }
 }
 
-/// Periods that are dealt at once: a vector for every residue.
-const DEALT: usize = 16;
+/// Periods that are dealt at once, a vector for every residue: in long rows, and in short ones.
+const DEALT: [usize; 2] = [16, 4];
 
-/// The same for a stride of `N`, [`DEALT`] periods at once; the last ones overlap those before.
+/// The same for a stride of `N`, many periods at once.
 #[inline(always)]
 fn deal<const N: usize>(begin: usize, from: &[f32], to: &mut [f32]) {
     let first = begin.next_multiple_of(N).min(begin + from.len());
     let (head, rest) = from.split_at(first - begin);
     let (periods, tail) = rest.as_chunks::<N>();
-    let whole = if periods.len() < DEALT { 0 } else { periods.len() };
     place(N, begin, head, to);
-    place(N, first + N * whole, if whole == 0 { rest } else { tail }, to);
+    match periods.len() {
+        len if len >= DEALT[0] => deal_periods::<N, { DEALT[0] }>(first / N, periods, to),
+        len if len >= DEALT[1] => deal_periods::<N, { DEALT[1] }>(first / N, periods, to),
+        _ => return place(N, first, rest, to),
+    };
+    place(N, first + N * periods.len(), tail, to);
+}
+
+/// Deals periods from number `first` on, `D` of them at least; the last ones overlap those before.
+#[inline(always)]
+fn deal_periods<const N: usize, const D: usize>(first: usize, periods: &[[f32; N]], to: &mut [f32]) {
     let residue = to.len() / N;
-    for block in (0..whole).step_by(DEALT) {
-        let block = block.min(whole - DEALT);
-        let mut lanes = [[0.0; DEALT]; N];
-        for (i, period) in periods[block..].iter().enumerate().take(DEALT) {
+    for block in (0..periods.len()).step_by(D) {
+        let block = block.min(periods.len() - D);
+        let mut lanes = [[0.0; D]; N];
+        for (i, period) in periods[block..].iter().enumerate().take(D) {
             for (lane, value) in lanes.iter_mut().zip(period) {
                 lane[i] = *value;
             }
         }
-        for (lane, values) in lanes.iter().zip(to.chunks_exact_mut(residue)) {
-            values[first / N + block..][..DEALT].copy_from_slice(lane);
+        for (number, lane) in lanes.iter().enumerate() {
+            to[number * residue + first + block..][..D].copy_from_slice(lane);
         }
     }
 }
