@@ -17,6 +17,9 @@ use crate::raw::for_each_part;
 /// Most phases of a map: where they are is kept in a list.
 const MOST: usize = 1 << 12;
 
+/// Values that a task copies, or a map where that has more.
+const COPIED: usize = 1 << 13;
+
 /// Plans a pass in steps of one point.
 pub(crate) fn planned(
     machine: &Machine,
@@ -223,12 +226,9 @@ impl Split {
     /// Copies a tensor to its phases, zeros around it.
     fn gather(&self, tensor: &[f32], phases: &mut [f32]) {
         let ([whole, len], [_, maps], [outer, inner]) = (self.map_lens(), self.maps, self.counts);
-        let (count, range) =
-            (phases.len() / (inner * len), |index| index * inner * len..(index + 1) * inner * len);
-        for_each_part(phases, count, range, (&mut [], 0), |index, phases, _| {
+        for_each_unit(phases, inner * len, |index, phases| {
             let (q, map) = (index / maps % outer, index / maps / outer * maps + index % maps);
             let tensor = &tensor[map * whole..][..whole];
-            phases.fill(0.0);
             for (phase, to) in self.phases[q * inner..].iter().zip(phases.chunks_exact_mut(len)) {
                 self.for_each_row(phase, |at, from| take(&tensor[from..], self.steps[2], &mut to[at]));
             }
@@ -238,14 +238,11 @@ impl Split {
     /// Copies phases to the tensor, zeros where there are none.
     fn scatter(&self, phases: &[f32], tensor: &mut [f32]) {
         let ([whole, len], [_, maps], [outer, inner]) = (self.map_lens(), self.maps, self.counts);
-        let (count, range) = (tensor.len() / whole, |index| index * whole..(index + 1) * whole);
-        for_each_part(tensor, count, range, (&mut [], 0), |index, tensor, _| {
-            tensor.fill(0.0);
+        for_each_unit(tensor, whole, |index, tensor| {
             for q in 0..outer {
                 let first = ((index / maps * outer + q) * maps + index % maps) * inner * len;
-                for (phase, from) in
-                    self.phases[q * inner..][..inner].iter().zip(phases[first..].chunks_exact(len))
-                {
+                let from = phases[first..].chunks_exact(len);
+                for (phase, from) in self.phases[q * inner..][..inner].iter().zip(from) {
                     self.for_each_row(phase, |at, to| put(&from[at], &mut tensor[to..], self.steps[2]));
                 }
             }
@@ -269,6 +266,18 @@ impl Split {
             }
         }
     }
+}
+
+/// Clears units of so many values and calls `copy` for each, many small ones a task.
+fn for_each_unit(values: &mut [f32], unit: usize, copy: impl Fn(usize, &mut [f32]) + Sync) {
+    let (of_task, len) = ((COPIED / unit).max(1), values.len());
+    let range = |task: usize| task * of_task * unit..((task + 1) * of_task * unit).min(len);
+    for_each_part(values, len.div_ceil(of_task * unit), range, (&mut [], 0), |task, units, _| {
+        units.fill(0.0);
+        for (number, unit) in units.chunks_exact_mut(unit).enumerate() {
+            copy(task * of_task + number, unit);
+        }
+    });
 }
 
 /// The places of a box, the last axis fastest.
