@@ -36,7 +36,7 @@ pub(crate) fn planned(
     }
     let count = |of: usize| cuts.iter().fold(1, |count: usize, cut| count.saturating_mul(cut.phases()[of]));
     let [images, channels] = [count(0), count(1)];
-    if images.max(channels) > MOST {
+    if images.saturating_mul(channels) > MOST {
         return Err(Unsupported::Geometry(format!("it has more than {MOST} phases").into()));
     }
     let plain = ConvProblem::new(
