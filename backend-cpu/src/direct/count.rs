@@ -1,9 +1,9 @@
 //! Counted cost of direct convolution: register tiles, moves around them, and memory traffic.
 //!
 //! **Products.** A step of a register tile takes as many issue slots of a unit as it has fused multiply-adds, or
-//! registers to fill for them if those are more, and 8 at least, since two units with a latency of four cycles
-//! keep 8 in flight. Each slot counts as `2 · lanes` operations. Tiles are filled up with repeated chunks, taps in
-//! the padding count.
+//! registers to fill for them if those take more, and 8 at least, since two units with a latency of four cycles
+//! keep 8 in flight. A vector that may begin anywhere takes two slots to fill, since it comes from two lines of the
+//! cache. Each slot counts as `2 · lanes` operations. Tiles are filled up with repeated chunks, taps in the padding count.
 //!
 //! **Moves.** Each packed weight and each value gathered on its own is one, a vector stored
 //! [`STORED`], a chunk placed [`PLACED`], a tap listed for a chunk [`LISTED`], a tile of backward-weights begun and
@@ -34,7 +34,7 @@ const BEGUN: f64 = 64.0;
 
 /// Issue slots of a step of `rows` times `vectors` multiply-adds.
 pub(super) const fn slots(rows: usize, vectors: usize) -> usize {
-    let (products, filled) = (rows * vectors, rows + vectors);
+    let (products, filled) = (rows * vectors, rows + 2 * vectors);
     let slots = if products > filled { products } else { filled };
     if slots > 8 { slots } else { 8 }
 }
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn lanes_and_tiles_are_filled_up() {
         assert_eq!(product_flops("n1 c1 o8 i17 k1", Pass::Forward), 2.0 * 16.0 * 16.0);
-        assert_eq!(product_flops("n1 c1 o1 i17 k1", Pass::Forward), 2.0 * 16.0 * 9.0);
+        assert_eq!(product_flops("n1 c1 o1 i17 k1", Pass::Forward), 2.0 * 16.0 * 17.0);
         assert_eq!(product_flops("n1 c1 o4 i16 k2 p1:0", Pass::BackwardWeights), 2.0 * 16.0 * 16.0);
     }
 
