@@ -131,6 +131,36 @@ fn strides_and_dilations_of_fused_tiles_pass() {
 }
 
 #[test]
+fn what_fused_tiles_refuse_is_named() {
+    let cpu = cpu();
+    for (algorithm, line, expected) in [
+        ("winograd", "n1 c4 o4 i20x20 k3x3 s2 d2", "its kernel has both stride and dilation along an axis"),
+        (
+            "fft-fused",
+            "n1 c4 o4 i20x20 k3x3 s1x3 d1x2",
+            "its kernel has both stride and dilation along an axis",
+        ),
+        ("winograd", "n1 c1 o1 i20000 k3 d5000", "it has more than 4096 phases"),
+        (
+            "winograd",
+            "n1 c4 o4 i20x20 k3x4",
+            "its kernel is not a line, square or cube of 2 to 7 points a side",
+        ),
+        (
+            "winograd",
+            "n1 c4 o4 i20x20 k15x15 s2",
+            "its kernel is not a line, square or cube of 2 to 7 points a side",
+        ),
+    ] {
+        let problem = line.parse().unwrap();
+        let found =
+            find(cpu.algorithms(), algorithm).unwrap().estimate(cpu.machine(), &problem, Pass::Forward);
+        let found = found.unwrap_err().to_string();
+        assert!(found.contains(expected), "{line}: {found}");
+    }
+}
+
+#[test]
 fn winograd_passes_along_one_to_three_axes() {
     let lines = [
         "n1 c8 o6 i19 k5 p2 g2",
