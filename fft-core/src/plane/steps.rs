@@ -115,28 +115,40 @@ struct Part {
     apart: usize,
 }
 
+impl Part {
+    const NONE: Part = Part { rows: 0..0, lanes: 0..0, first: 0, apart: 0 };
+}
+
 impl Placed {
-    /// What of rows `rows` and of the 16 columns from `x` on of slice `z` has a value. Parts of one row each where an axis
-    /// is folded.
+    /// What of rows `rows` and of the 16 columns from `x` on of slice `z` has a value. Where an axis is folded: a row that
+    /// values begin in, those that have a value in all columns, and a row that values end in.
     #[inline(always)]
-    fn parts(&self, z: usize, rows: Range<usize>, x: usize) -> impl Iterator<Item = Part> {
-        let ([a, b, c], folded) = (&self.at, self.folded);
-        let count = if folded.is_some() { rows.len() } else { 1 };
-        (0..count).map(move |number| {
-            let (x, rows) = match folded {
-                Some(width) => {
-                    ((rows.start + number) * width + x, rows.start + number..rows.start + number + 1)
-                }
-                None => (x, b.start.max(rows.start)..b.end.min(rows.end)),
-            };
-            let (begin, end) = (c.start.max(x), c.end.min(x + LANES));
-            if begin >= end || !a.contains(&z) {
-                return Part { rows: 0..0, lanes: 0..0, first: 0, apart: 0 };
+    fn parts(&self, z: usize, rows: Range<usize>, x: usize) -> [Part; 3] {
+        let [a, b, c] = &self.at;
+        let columns = |x: usize| c.start.max(x)..c.end.min(x + LANES);
+        let Some(width) = self.folded else {
+            let (rows, columns) = (b.start.max(rows.start)..b.end.min(rows.end), columns(x));
+            if columns.is_empty() || !a.contains(&z) {
+                return [Part::NONE; 3];
             }
-            let row = if folded.is_some() { 0 } else { (z - a.start) * b.len() + rows.start - b.start };
-            let first = row * c.len() + begin - c.start;
-            Part { rows, lanes: begin - x..end - x, first, apart: c.len() }
-        })
+            let row = (z - a.start) * b.len() + rows.start.saturating_sub(b.start);
+            let first = row * c.len() + columns.start - c.start;
+            let lanes = columns.start - x..columns.end - x;
+            return [Part { rows, lanes, first, apart: c.len() }, Part::NONE, Part::NONE];
+        };
+        let begin = c.start.saturating_sub(x).div_ceil(width).clamp(rows.start, rows.end);
+        let end = c.end.checked_sub(x + LANES).map_or(0, |rest| rest / width + 1).clamp(begin, rows.end);
+        let row = |row: usize| {
+            let columns = columns(row * width + x);
+            if columns.is_empty() || !rows.contains(&row) {
+                return Part::NONE;
+            }
+            let lanes = columns.start - row * width - x..columns.end - row * width - x;
+            Part { rows: row..row + 1, lanes, first: columns.start - c.start, apart: 0 }
+        };
+        let first = (begin * width + x).saturating_sub(c.start);
+        let whole = Part { rows: begin..end, lanes: 0..LANES, first, apart: width };
+        [begin.checked_sub(1).map_or(Part::NONE, row), whole, row(end)]
     }
 }
 
@@ -163,8 +175,8 @@ impl Forward<'_> {
             strip[done..rows.start].fill([0.0; LANES]);
             done = rows.end;
             let whole = lanes.len() == LANES;
-            let inside: [u32; LANES] =
-                std::array::from_fn(|lane| if lanes.contains(&lane) { u32::MAX } else { 0 });
+            let mut inside = [0; LANES];
+            inside[lanes.clone()].fill(u32::MAX);
             for to in &mut strip[rows] {
                 let begin = first.checked_sub(lanes.start);
                 match begin.and_then(|begin| self.values[begin..].first_chunk::<LANES>()) {
