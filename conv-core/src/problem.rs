@@ -305,6 +305,16 @@ impl Pass {
     }
 }
 
+impl std::str::FromStr for Pass {
+    type Err = String;
+
+    /// The pass of this [`Pass::name`].
+    fn from_str(name: &str) -> Result<Self, String> {
+        let expected = || format!("expected one of {}, found {name:?}", Pass::ALL.map(Pass::name).join(", "));
+        Pass::ALL.into_iter().find(|pass| pass.name() == name).ok_or_else(expected)
+    }
+}
+
 impl std::fmt::Display for Pass {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(self.name())

@@ -16,7 +16,7 @@ use crate::{Common, Failure};
 #[command(name = "convolve")]
 pub struct Convolve {
     /// What to compute: forward, backward-input or backward-weights.
-    #[arg(long, default_value = "forward", value_parser = parse_pass)]
+    #[arg(long, default_value = "forward")]
     pub(super) pass: Pass,
 
     /// The layer's input (forward, backward-weights).
@@ -118,9 +118,4 @@ impl Convolve {
         };
         path.as_deref().ok_or_else(|| Failure::Bad(format!("{} needs {flag} FILE, found none", self.pass)))
     }
-}
-
-fn parse_pass(text: &str) -> Result<Pass, String> {
-    let names = Pass::ALL.map(Pass::name).join(", ");
-    Pass::ALL.into_iter().find(|pass| pass.name() == text).ok_or(format!("expected one of {names}"))
 }
