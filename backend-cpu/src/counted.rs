@@ -81,6 +81,11 @@ mod tests {
                 let [done, estimated] = counts(&two, "broadcast", &line.parse().unwrap(), pass).unwrap();
                 assert_eq!(done, estimated, "broadcast {pass} of {line}");
             }
+            // Kernels of one point.
+            for line in ["n2 c300 o70 i14x14 k1x1", "n3 c40 o30 i133 k1 g2", "n1 c9 o20 i12x16 k1x1"] {
+                let [done, estimated] = counts(&cpu, "im2col", &line.parse().unwrap(), pass).unwrap();
+                assert_eq!(done, estimated, "im2col {pass} of {line}");
+            }
             // Chunks of channels, and panels of weights.
             for algorithm in ["winograd", "fft-fused"] {
                 let line = "n8 c160 o144 i9x9 k3x3 p1";

@@ -4,20 +4,25 @@
 //! of the padding. Forward ([`maps`]) is `Y = W U`; backward-input is the same with the gradient for a source, one
 //! product for each class of targets that meet the same taps; backward-weights ([`weights`]) is `dW = Σ dY Uᵀ`. What is
 //! unfolded at a time stays in the second-level cache. Where the kernel is as large as the input, images are the
-//! columns ([`linear`]).
+//! columns ([`linear`]); where it has one point, nothing is unfolded ([`pointwise`]).
 
 mod cut;
 mod dots;
+mod lanes;
 mod linear;
 mod maps;
 mod pack;
+mod pointwise;
 mod unfold;
 mod weights;
+
+use std::ops::Range;
 
 use conv_core::{ConvProblem, Machine, Pass, Role, Unsupported};
 
 use crate::blocking::{Blocked, Planned};
 use crate::merge::merged;
+use crate::product::{LANES, PANEL};
 use linear::Linear;
 use maps::Maps;
 use weights::Weights;
@@ -34,6 +39,9 @@ fn plan(machine: &Machine, problem: &ConvProblem, pass: Pass) -> Planned {
     if layer.volume().iter().all(|axis| axis.padded() == 1) {
         return Ok(Box::new(Linear::new(machine, &layer, pass)));
     }
+    if let Some(pointwise) = pointwise::plan(machine, &layer, pass) {
+        return Ok(pointwise);
+    }
     Ok(match pass {
         Pass::BackwardWeights => Box::new(Weights::new(machine, &layer)?),
         _ => Box::new(Maps::new(machine, &layer, pass)?),
@@ -43,6 +51,14 @@ fn plan(machine: &Machine, problem: &ConvProblem, pass: Pass) -> Planned {
 /// What is refused.
 fn too_large() -> Unsupported {
     Unsupported::Geometry("its unfolded matrices are larger than any memory".into())
+}
+
+/// The targets of each panel: nearly equal numbers of whole vectors.
+fn panels(targets: usize) -> Vec<Range<usize>> {
+    let vectors = targets.div_ceil(LANES);
+    let count = targets.div_ceil(PANEL);
+    let first = |panel: usize| panel * vectors / count * LANES;
+    (0..count).map(|panel| first(panel)..first(panel + 1).min(targets)).collect()
 }
 
 /// Bytes of all operands.

@@ -10,6 +10,7 @@ use std::ops::Range;
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::counted;
+use crate::raw::{Columns, with_columns};
 
 /// Channels that stand in the lanes of an element.
 pub(crate) const LANES: usize = 16;
@@ -80,27 +81,36 @@ pub(crate) struct Product<'a> {
     pub(crate) left: Scalars<'a>,
     /// Elements of a panel, one line a term.
     pub(crate) right: &'a [[f32; PANEL]],
-    /// Elements `[row][n]`, so many values from one row to the next.
-    pub(crate) out: (&'a mut [f32], usize),
     /// Whether what is there is added to.
     pub(crate) add: bool,
 }
 
 impl Product<'_> {
-    /// Computes it with the widest vectors there are.
-    pub(crate) fn run(self) {
-        Arch::new().dispatch(self);
+    /// Computes its elements `[row][n]` with the widest vectors there are.
+    pub(crate) fn run(&self, out: &mut Columns<'_>) {
+        Arch::new().dispatch(Task { product: self, out });
+    }
+
+    /// As [`Product::run`]; rows begin `apart` values after each other.
+    pub(crate) fn run_to(&self, out: &mut [f32], apart: usize) {
+        with_columns(out, apart, self.sizes[1] * self.kind.element(), |out| self.run(out));
     }
 }
 
-impl WithSimd for Product<'_> {
+/// A product and where it goes.
+struct Task<'a, 'o> {
+    product: &'a Product<'a>,
+    out: &'a mut Columns<'o>,
+}
+
+impl WithSimd for Task<'_, '_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(mut self, simd: S) {
-        match self.kind {
-            Kind::Real => self.tiles::<S, REAL>(simd),
-            Kind::Complex => self.tiles::<S, COMPLEX>(simd),
+    fn with_simd<S: Simd>(self, simd: S) {
+        match self.product.kind {
+            Kind::Real => self.product.tiles::<S, REAL>(simd, self.out),
+            Kind::Complex => self.product.tiles::<S, COMPLEX>(simd, self.out),
         }
     }
 }
@@ -115,7 +125,7 @@ struct Corner {
 
 impl Product<'_> {
     #[inline(always)]
-    fn tiles<S: Simd, const K: bool>(&mut self, simd: S) {
+    fn tiles<S: Simd, const K: bool>(&self, simd: S, out: &mut Columns<'_>) {
         let [rows, elements, terms] = self.sizes;
         let vectors = elements * LANES / S::F32_LANES;
         let [most, wide] = self.kind.widest(S::REGISTER_COUNT);
@@ -131,7 +141,7 @@ impl Product<'_> {
                         _ => (part * rows / parts, (part + 1) * rows / parts),
                     };
                     let corner = Corner { row, vector, terms: terms.clone() };
-                    self.tile::<S, K>(simd, corner, [end - row, width]);
+                    self.tile::<S, K>(simd, corner, [end - row, width], out);
                 }
             }
             vector += width;
@@ -139,16 +149,16 @@ impl Product<'_> {
     }
 
     #[inline(always)]
-    fn tile<S: Simd, const K: bool>(&mut self, simd: S, corner: Corner, size: [usize; 2]) {
+    fn tile<S: Simd, const K: bool>(&self, simd: S, corner: Corner, size: [usize; 2], out: &mut Columns<'_>) {
         macro_rules! of_rows {
             ($width:literal) => {
                 match size[0] {
-                    1 => self.registers::<S, K, 1, $width>(simd, corner),
-                    2 => self.registers::<S, K, 2, $width>(simd, corner),
-                    3 => self.registers::<S, K, 3, $width>(simd, corner),
-                    4 => self.registers::<S, K, 4, $width>(simd, corner),
-                    5 => self.registers::<S, K, 5, $width>(simd, corner),
-                    _ => self.registers::<S, K, MOST_ROWS, $width>(simd, corner),
+                    1 => self.registers::<S, K, 1, $width>(simd, corner, out),
+                    2 => self.registers::<S, K, 2, $width>(simd, corner, out),
+                    3 => self.registers::<S, K, 3, $width>(simd, corner, out),
+                    4 => self.registers::<S, K, 4, $width>(simd, corner, out),
+                    5 => self.registers::<S, K, 5, $width>(simd, corner, out),
+                    _ => self.registers::<S, K, MOST_ROWS, $width>(simd, corner, out),
                 }
             };
         }
@@ -162,7 +172,12 @@ impl Product<'_> {
 
     /// `M` rows and `N` vectors.
     #[inline(always)]
-    fn registers<S: Simd, const K: bool, const M: usize, const N: usize>(&mut self, simd: S, corner: Corner) {
+    fn registers<S: Simd, const K: bool, const M: usize, const N: usize>(
+        &self,
+        simd: S,
+        corner: Corner,
+        out: &mut Columns<'_>,
+    ) {
         // Nothing more of a tile that is larger than its registers is compiled.
         let [rows, vectors] = if K == REAL { Kind::Real } else { Kind::Complex }.widest(S::REGISTER_COUNT);
         assert!(M <= rows && N <= vectors, "a tile of {M} x {N}");
@@ -181,8 +196,8 @@ impl Product<'_> {
         }
         let add = self.add || corner.terms.start > 0;
         let (first, span) = (place::<S, K>(corner.vector), span::<S, K>(N));
-        for (i, sums) in sums.iter().enumerate() {
-            let out = &mut self.out.0[(corner.row + i) * self.out.1 + first..][..span];
+        for (sums, row) in sums.iter().zip(out.neighbours::<M>(corner.row)) {
+            let out = &mut row[first..][..span];
             for (n, sum) in sums.iter().enumerate() {
                 let (at, mut sum) = (place::<S, K>(n), *sum);
                 if add {

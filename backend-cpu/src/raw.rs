@@ -69,12 +69,38 @@ impl Columns<'_> {
         self.columns.len()
     }
 
+    /// Some columns of some rows, both counted from the first owned.
+    pub(crate) fn part(&mut self, rows: Range<usize>, columns: Range<usize>) -> Columns<'_> {
+        assert!(rows.end <= self.rows.len() && columns.end <= self.width(), "{rows:?} x {columns:?}");
+        let moved = |range: Range<usize>, by: usize| range.start + by..range.end + by;
+        let (rows, columns) = (moved(rows, self.rows.start), moved(columns, self.columns.start));
+        Columns { matrix: self.matrix, row_len: self.row_len, rows, columns }
+    }
+
     /// The owned columns of a row, counted from the first owned row.
     pub(crate) fn row(&mut self, row: usize) -> &mut [f32] {
         assert!(row < self.rows.len(), "row {row} of {}", self.rows.len());
         let begin = (self.rows.start + row) * self.row_len;
         // SAFETY: only this task owns these columns, and `&mut self` keeps its rows apart in time.
         unsafe { self.matrix.part(begin + self.columns.start..begin + self.columns.end) }
+    }
+
+    /// The owned columns of `M` neighbouring rows, counted from the first owned row.
+    #[inline(always)]
+    pub(crate) fn neighbours<const M: usize>(&mut self, first: usize) -> [&mut [f32]; M] {
+        assert!(first + M <= self.rows.len(), "{M} rows from {first} on of {}", self.rows.len());
+        let begin = (self.rows.start + first) * self.row_len + self.columns.start;
+        assert!(begin + (M - 1) * self.row_len + self.width() <= self.matrix.len, "rows beyond the matrix");
+        let mut rows: [&mut [f32]; M] = std::array::from_fn(|_| &mut [][..]);
+        for (number, row) in rows.iter_mut().enumerate() {
+            // SAFETY: only this task owns these columns, `&mut self` keeps them apart in time, columns end with their
+            // row, and the last row ends in the matrix by the assertion.
+            *row = unsafe {
+                let first = self.matrix.first.add(begin + number * self.row_len);
+                std::slice::from_raw_parts_mut(first, self.columns.len())
+            };
+        }
+        rows
     }
 
     /// The owned columns of `M × N` owned rows: of rows `first + i steps[0] + j steps[1]`.
@@ -113,15 +139,17 @@ impl Columns<'_> {
     }
 }
 
-/// Calls `visit` with a whole matrix whose rows have `row_len` values.
+/// Calls `visit` with the first `width` columns of a matrix whose rows begin `row_len` values after each other.
 pub(crate) fn with_columns<T>(
     matrix: &mut [f32],
     row_len: usize,
+    width: usize,
     visit: impl FnOnce(&mut Columns<'_>) -> T,
 ) -> T {
-    let rows = 0..matrix.len() / row_len.max(1);
+    assert!(width <= row_len, "{width} columns of {row_len}");
+    let rows = 0..(matrix.len() + row_len - width) / row_len.max(1);
     let matrix = Shared::new(matrix);
-    visit(&mut Columns { matrix: &matrix, row_len, rows, columns: 0..row_len })
+    visit(&mut Columns { matrix: &matrix, row_len, rows, columns: 0..width })
 }
 
 /// Runs `task(block, columns, scratch)` for every block of `block_len` columns (the last may be narrower) of a

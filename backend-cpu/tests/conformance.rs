@@ -70,6 +70,23 @@ fn channels_that_fill_two_blocks_and_few_images_of_many_values_pass() {
     }
 }
 
+/// Whose kernels have one point: maps that end with a vector and others, channels of one chunk and of several.
+#[test]
+fn kernels_of_one_point_pass() {
+    let lines = [
+        "n2 c300 o70 i14x14 k1x1",
+        "n1 c270 o50 i12x16 k1x1",
+        "n3 c40 o30 i133 k1 g2",
+        "n2 c3 o1100 i200 k1",
+        "n1 c600 o7 i129 k1",
+        "n3 c20 o20 i1000 k1 g5",
+        "n1 c5 o9 i3x8x40 k1x1x1",
+        "n9 c33 o18 i128 k1",
+    ];
+    let outcome = passing(&cpu(), &problems(&lines));
+    assert_eq!(outcome.runs_of("im2col"), 3 * lines.len());
+}
+
 /// Whose points are heavier than the cache: channels meet chunk by chunk and weights are made panel by panel where bytes
 /// take long, and else where transforms do.
 #[test]

@@ -7,7 +7,7 @@ use conv_core::{ConvProblem, Cost, Machine, Pass, Role, Unsupported};
 use super::cut::Cut;
 use super::pack::{Group, Piece};
 use super::unfold::{Source, Unfold, for_each_row};
-use super::{MOST_VALUES, tensor_bytes, too_large};
+use super::{MOST_VALUES, panels, tensor_bytes, too_large};
 use crate::blocking::{Blocking, CACHED, Epilogue, channels};
 use crate::epilogue;
 use crate::padding::{Class, Layout, Tap, classes};
@@ -249,14 +249,6 @@ impl Blocking for Maps {
     }
 }
 
-/// The targets of each panel: nearly equal numbers of whole vectors.
-fn panels(targets: usize) -> Vec<Range<usize>> {
-    let vectors = targets.div_ceil(LANES);
-    let count = targets.div_ceil(PANEL);
-    let first = |panel: usize| panel * vectors / count * LANES;
-    (0..count).map(|panel| first(panel)..first(panel + 1).min(targets)).collect()
-}
-
 fn target_shape(problem: &ConvProblem, pass: Pass) -> [usize; 3] {
     if pass == Pass::Forward { problem.output_shape() } else { problem.input_shape() }
 }
@@ -331,9 +323,9 @@ impl Task<'_> {
             for (panel, right) in panels.iter().zip(unfolded.chunks_exact(terms * PANEL)) {
                 let sizes = [ROWS.min(rows - row), panel.len().div_ceil(LANES), terms];
                 let left = Scalars::Blocks(&weights[row / MOST_ROWS * terms..], terms);
-                let out = (&mut made[row * apart + panel.start..], apart);
                 let (right, add) = (right.as_chunks().0, piece.channels.start > 0);
-                Product { kind: Kind::Real, sizes, left, right, out, add }.run();
+                let product = Product { kind: Kind::Real, sizes, left, right, add };
+                product.run_to(&mut made[row * apart + panel.start..], apart);
             }
         }
     }

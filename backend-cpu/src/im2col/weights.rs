@@ -4,9 +4,9 @@
 use std::ops::Range;
 
 use conv_core::{ConvProblem, Cost, Machine, Pass, Role, Unsupported};
-use fft_core::{deinterleave, interleave, transpose16};
 
 use super::cut::Cut;
+use super::lanes::{Rows, Sums, strip_len};
 use super::unfold::{Source, Unfold, for_each_row};
 use super::{MOST_VALUES, tensor_bytes, too_large};
 use crate::blocking::{Blocking, Epilogue};
@@ -19,11 +19,6 @@ const TASKS_PER_THREAD: usize = 2;
 
 /// Targets of a box at most.
 const MOST_TARGETS: usize = 256;
-
-/// Terms whose sums leave the lanes at once.
-const CHUNK: usize = 64;
-
-const FITS: &str = "lines are as long as their blocking says";
 
 /// The blocking of one problem.
 pub(super) struct Weights {
@@ -79,12 +74,11 @@ impl Weights {
         let terms = self.channels.checked_mul(self.problem.points(Role::Weight))?;
         let unfolded = terms.checked_mul(row)?;
         let gradients = self.panels().checked_mul(targets)?.checked_mul(PANEL)?;
-        let strip = (targets + CHUNK) * LANES;
         Some([
             padded.checked_next_multiple_of(LANES)?,
             unfolded.checked_next_multiple_of(LANES)?,
             gradients,
-            strip,
+            strip_len(targets),
         ])
     }
 
@@ -103,10 +97,13 @@ impl Weights {
         self.problem.group_in() * self.problem.points(Role::Weight)
     }
 
-    /// Values of the sums of all parts: `[part][group][term][output channel]`.
+    fn sums(&self) -> Sums {
+        Sums { groups: self.problem.groups(), terms: self.terms(), outputs: self.problem.group_out() }
+    }
+
+    /// Values of the sums of all parts.
     fn sums_len(&self) -> Option<usize> {
-        let of_part = self.problem.groups().checked_mul(self.terms())?.checked_mul(self.outputs())?;
-        of_part.checked_mul(self.parts)
+        self.sums().part()?.checked_mul(self.parts)
     }
 
     /// The blocks of input channels of a group.
@@ -118,41 +115,6 @@ impl Weights {
     fn layout(&self, [_, z, y, x]: &[Range<usize>; 4]) -> Layout {
         let [a, b, c] = self.axes.each_ref().map(|(class, _)| *class);
         Layout::new([a.within(z), b.within(y), c.within(x)])
-    }
-
-    /// Adds the parts, and takes output channels out of the lanes.
-    fn finish(&self, sums: &[f32], out: &mut [f32], scratch: (&mut [f32], usize)) {
-        let (terms, cout, groups) = (self.terms(), self.problem.group_out(), self.problem.groups());
-        let (blocks, part) = (cout.div_ceil(LANES), groups * terms * self.outputs());
-        let channels = |index: usize| {
-            let first = index % blocks * LANES;
-            (index / blocks * cout + first, LANES.min(cout - first))
-        };
-        let range = |index: usize| {
-            let (first, count) = channels(index);
-            first * terms..(first + count) * terms
-        };
-        for_each_part(out, groups * blocks, range, scratch, |index, out, scratch| {
-            let first = (index / blocks * terms) * self.outputs() + index % blocks * LANES;
-            for term in (0..terms).step_by(CHUNK) {
-                let count = CHUNK.min(terms - term);
-                let strip = &mut scratch[..count * LANES];
-                for (number, part) in sums.chunks_exact(part).enumerate() {
-                    let rows = part[first + term * self.outputs()..].chunks(self.outputs());
-                    for (to, row) in strip.chunks_exact_mut(LANES).zip(rows) {
-                        match number {
-                            0 => to.copy_from_slice(&row[..LANES]),
-                            _ => to.iter_mut().zip(row).for_each(|(to, value)| *to += value),
-                        }
-                    }
-                }
-                let mut rows: [&mut [f32]; LANES] = Default::default();
-                for (row, map) in rows.iter_mut().zip(out.chunks_exact_mut(terms)) {
-                    *row = &mut map[term..term + count];
-                }
-                deinterleave(strip, &mut rows[..channels(index).1]).expect(FITS);
-            }
-        });
     }
 }
 
@@ -217,7 +179,7 @@ impl Blocking for Weights {
                 task.add(&self.cut.at(number), number > share.start, sums, scratch);
             }
         });
-        self.finish(sums, out, (scratch, scratch_len));
+        self.sums().finish(sums, out, (scratch, scratch_len));
     }
 }
 
@@ -265,8 +227,8 @@ impl Task<'_> {
         {
             let elements = (outputs - number * PANEL).div_ceil(LANES).min(PANEL / LANES);
             let (sizes, left) = ([rows, elements, targets], Scalars::Rows(unfolded, line));
-            let out = (&mut sums[number * PANEL..], outputs);
-            Product { kind: Kind::Real, sizes, left, right: right.as_chunks().0, out, add }.run();
+            let product = Product { kind: Kind::Real, sizes, left, right: right.as_chunks().0, add };
+            product.run_to(&mut sums[number * PANEL..], outputs);
         }
     }
 
@@ -288,26 +250,8 @@ impl Task<'_> {
                 let map = (image * problem.groups() + self.group) * cout + first;
                 let row = map * points + (z * h + y) * w + class.first;
                 let count = LANES.min(cout - first);
-                let lines = &mut panel[target * PANEL + first % PANEL..];
-                let from = &self.gradient[row..];
-                // Whole squares are transposed in one go; what is beyond the row is written over by the next one.
-                let len = class.count.next_multiple_of(LANES);
-                let whole = count == LANES && points >= LANES && (count - 1) * points + len <= from.len();
-                if whole && (len - 1) * PANEL + LANES <= lines.len() {
-                    for x in (0..len).step_by(LANES) {
-                        transpose16(&from[x..], points, &mut lines[x * PANEL..], PANEL).expect(FITS);
-                    }
-                    return;
-                }
-                let mut rows = [&from[..0]; LANES];
-                for (channel, to) in rows.iter_mut().enumerate().take(count) {
-                    *to = &from[channel * points..][..class.count];
-                }
-                let strip = &mut strip[..class.count * LANES];
-                interleave(&rows[..count], strip).expect(FITS);
-                for (line, values) in lines.chunks_mut(PANEL).zip(strip.chunks_exact(LANES)) {
-                    line[..LANES].copy_from_slice(values);
-                }
+                let rows = Rows { values: &self.gradient[row..], apart: points, count, len: class.count };
+                rows.into_lanes(&mut panel[target * PANEL + first % PANEL..], strip);
             });
         }
     }

@@ -151,7 +151,8 @@ impl Task<'_> {
         let (pass, blocks) = (self.plan().pass, self.plan().blocks());
         let factor = |spectra, view| Factor { elements: as_elements(spectra), view, steps: [blocks, 1] };
         let (left, right) = (factor(left, left_view), factor(right, right_view));
-        with_columns(out, blocks * COMPLEX_POINT, |columns| {
+        let line = blocks * COMPLEX_POINT;
+        with_columns(out, line, line, |columns| {
             let out = Target { columns, view, rows_are_maps: true };
             Product { pass, sizes, blocks: 0..blocks, left, right, out, add }.run();
         });

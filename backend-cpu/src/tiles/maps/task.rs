@@ -204,8 +204,8 @@ impl<T: Transform> Task<'_, T> {
         for point in 0..transform.points() {
             let left = Scalars::Rows(tiles_at.point(tiles, point), tiles_at.row);
             let right = weights_at.panel(weights, point, 0);
-            let out = (products_at.point_mut(products, point), products_at.row);
-            Product { kind, sizes, left, right, out, add }.run();
+            let out = products_at.point_mut(products, point);
+            Product { kind, sizes, left, right, add }.run_to(out, products_at.row);
         }
     }
 

@@ -196,8 +196,8 @@ impl<T: Transform> Task<'_, T> {
         let sizes = [(problem.group_in() - input * width).min(width), blocks, self.groups[number].len()];
         let left = Scalars::Terms(tiles.panel(inputs, point, input));
         let right = gradients.panel(gradient, point, output);
-        let out = (sums, self.weights.sums().row);
-        Product { kind: transform.kind(), sizes, left, right, out, add }.run();
+        let product = Product { kind: transform.kind(), sizes, left, right, add };
+        product.run_to(sums, self.weights.sums().row);
     }
 
     /// The weights from the sums of all parts.
