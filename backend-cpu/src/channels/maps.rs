@@ -11,7 +11,7 @@ use fft_core::interleave;
 
 use super::kernel::{Columns, LONGEST_PAIR, Place, idle};
 use super::{Field, ROW_MOVES, Value, boxes, channel_blocks};
-use crate::blocking::{Blocking, Epilogue, channels};
+use crate::blocking::{Blocking, CACHED, Epilogue, channels};
 use crate::padding::{Class, Tap, classes, cut_axis, longest_band};
 use crate::product::LANES;
 use crate::raw::{for_each_block, for_each_part};
@@ -44,6 +44,8 @@ pub(super) struct Maps<T> {
     /// f32 values of a task's field of sources, and of its targets.
     scratch: [usize; 2],
     threads: usize,
+    /// Values of half of the second-level cache.
+    cached: usize,
     value: PhantomData<T>,
 }
 
@@ -64,6 +66,7 @@ impl<T: Value> Maps<T> {
         let enough = problem.batch().saturating_mul(pairs.len()).saturating_mul(bands) >= 2 * threads;
         let tasks = if T::CHANNELS == 1 && enough { pairs } else { blocks.clone() };
         let count = problem.batch().saturating_mul(tasks.len());
+        let cached = machine.caches[1] / 2 / size_of::<f32>();
         let mut maps = Maps {
             problem: *problem,
             pass,
@@ -75,6 +78,7 @@ impl<T: Value> Maps<T> {
             band,
             scratch: [0; 2],
             threads,
+            cached,
             value: PhantomData,
         };
         let rest: usize = shapes[1][cut + 1..].iter().product();
@@ -82,7 +86,6 @@ impl<T: Value> Maps<T> {
             let tasks = count.saturating_mul(shapes[1][cut].div_ceil(band));
             tasks < threads * TASKS_PER_THREAD && band / 2 * rest >= SMALLEST_BAND
         };
-        let cached = machine.caches[1] / 2 / size_of::<f32>();
         (maps.band, maps.scratch) = longest_band(band, cached, |band| maps.values(band), more)?;
         Ok(maps)
     }
@@ -168,7 +171,7 @@ impl<T: Value> Blocking for Maps<T> {
 
     /// What the pass takes: a multiply-add of all lanes for every target and tap whose row is not in the padding; every
     /// value copied to fields and from lanes, and [`super::ROW_MOVES`] a row; a move for every multiply-add that a tile
-    /// waits; each tensor once.
+    /// waits; each tensor once, and the packed weights for every band where the second-level cache does not hold them.
     fn cost(&self) -> Cost {
         let (blocks, [_, targets]) = (self.blocks.len(), self.shapes);
         let met = |axis: usize| {
@@ -192,14 +195,20 @@ impl<T: Value> Blocking for Maps<T> {
         let [maps, fields] =
             [blocks, self.tasks.len()].map(|count| self.problem.batch() as f64 * count as f64);
         let tensors = [Role::Input, Role::Weight, Role::Output].map(|role| self.problem.len(role) as f64);
+        let bands = targets[self.cut].div_ceil(self.band);
+        let weights = (blocks * self.packed()) as f64;
+        let reread = if blocks * self.packed() > self.cached {
+            CACHED * (self.problem.batch() * bands) as f64 * weights
+        } else {
+            0.0
+        };
         let cost = Cost {
             product_flops: 2.0 * LANES as f64 * maps * terms * sum(&|class| class.count as f64),
             moves: maps * made + fields * copied + (blocks * self.packed()) as f64,
-            bytes: 4.0 * tensors.iter().sum::<f64>(),
+            bytes: 4.0 * (tensors.iter().sum::<f64>() + reread),
             launches: 2.0,
             ..Cost::default()
         };
-        let bands = targets[self.cut].div_ceil(self.band);
         let tasks = self.problem.batch().saturating_mul(self.tasks.len()).saturating_mul(bands);
         cost.in_tasks(tasks, self.threads)
     }

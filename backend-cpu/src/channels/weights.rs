@@ -7,7 +7,7 @@ use conv_core::{ConvProblem, Cost, Machine, Pass, Role, Unsupported};
 
 use super::kernel::{Sum, tap_blocks};
 use super::{Element, Field, Value, boxes, channel_blocks};
-use crate::blocking::{Blocking, Epilogue};
+use crate::blocking::{Blocking, CACHED, Epilogue};
 use crate::padding::{Class, Tap, classes, cut_axis, longest_band};
 use crate::product::LANES;
 use crate::raw::for_each_part;
@@ -33,6 +33,8 @@ pub(super) struct Weights<T> {
     /// f32 values of a task's field of inputs, or of sums, and of its gradients.
     scratch: [usize; 2],
     threads: usize,
+    /// Values of half of the second-level cache.
+    cached: usize,
     value: PhantomData<T>,
 }
 
@@ -46,6 +48,7 @@ impl<T: Value> Weights<T> {
         let threads = machine.threads.max(1);
         let blocks = channel_blocks::<T>(problem, Pass::BackwardWeights, LANES);
         let parts = (threads * TASKS_PER_THREAD).div_ceil(blocks.len()).min(problem.batch());
+        let cached = machine.caches[1] / 2 / size_of::<f32>();
         let mut weights = Weights {
             problem: *problem,
             blocks,
@@ -55,9 +58,9 @@ impl<T: Value> Weights<T> {
             parts,
             scratch: [0; 2],
             threads,
+            cached,
             value: PhantomData,
         };
-        let cached = machine.caches[1] / 2 / size_of::<f32>();
         let values = |band: usize| {
             let targets = weights.boxes(band).next()?;
             let input = T::len(&weights.field(&targets), problem.group_in())?;
@@ -128,7 +131,8 @@ impl<T: Value> Blocking for Weights<T> {
     }
 
     /// What the pass takes: a multiply-add of all lanes for every output and tap whose tile of taps meets a row that is not
-    /// in the padding; every value copied; each tensor once, and the sums.
+    /// in the padding; every value copied; each tensor once, and the sums, which
+    /// are added to for every box, in the third-level cache where the second does not hold them.
     fn cost(&self) -> Cost {
         let outputs = self.problem.output_shape();
         let of_tile = |tile: &Tile| {
@@ -144,11 +148,13 @@ impl<T: Value> Blocking for Weights<T> {
         let moves = self.boxes(self.band).map(of_box).sum::<f64>();
         let (maps, sums) =
             (self.problem.batch() as f64 * blocks as f64, (self.parts * blocks * self.sums()) as f64);
+        let added = maps * self.boxes(self.band).count() as f64 * self.sums() as f64;
+        let reread = if self.sums() > self.cached { 2.0 * CACHED * added } else { 0.0 };
         let tensors = [Role::Input, Role::Weight, Role::Output].map(|role| self.problem.len(role) as f64);
         let cost = Cost {
             product_flops: 2.0 * LANES as f64 * maps * summed as f64 * products,
-            moves: maps * moves + sums,
-            bytes: 4.0 * (tensors.iter().sum::<f64>() + 2.0 * sums),
+            moves: maps * moves + sums + added / LANES as f64,
+            bytes: 4.0 * (tensors.iter().sum::<f64>() + 2.0 * sums + reread),
             launches: 2.0,
             ..Cost::default()
         };

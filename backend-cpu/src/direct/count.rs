@@ -7,13 +7,16 @@
 //!
 //! **Moves.** Each packed weight and each value gathered on its own is one, a vector stored
 //! [`STORED`], a chunk placed [`PLACED`], a tap listed for a chunk [`LISTED`], a tile of backward-weights begun and
-//! ended [`TILED`], a run of it begun [`BEGUN`].
+//! ended [`TILED`], a run of it begun [`BEGUN`]. A tile meets a few values of many rows of the source, which no
+//! prefetcher follows: where the source of a block of terms is more than the second-level cache, each row
+//! is [`MET`].
 //!
 //! **Bytes.** Maps are read once for each register tile's channels, weights once a task, products are written
 //! once a pass and read again in all passes but the first.
 
 use conv_core::{Axis, ConvProblem, Cost, Machine, Pass, Role};
 
+use super::line::Line;
 use super::maps::{self, CHUNKS, Maps, PACKED};
 use super::terms::MOST_TAPS;
 use super::weights::{self, WEIGHTS, Weights};
@@ -25,6 +28,9 @@ const STORED: f64 = 16.0;
 /// Moves that listing a tap for a chunk takes, where a tile has a list of its own: in chunks that are not full or
 /// rows that meet padding.
 const LISTED: f64 = 4.0;
+
+/// Moves that meeting a row of the source takes, beyond the second-level cache.
+const MET: f64 = 24.0;
 
 /// Moves that a tile of backward-weights takes besides its runs.
 const TILED: f64 = 512.0;
@@ -83,12 +89,16 @@ fn maps_cost(machine: &Machine, problem: &ConvProblem, pass: Pass) -> [f64; 3] {
         (targets[0] * targets[1] * (targets[2] / lanes as f64).ceil() / maps.pieces_len() as f64).ceil();
     let parts = (problem.batch() * problem.groups() * maps.pieces_len()) as f64 * classes;
     let source = problem.len(pass.roles()[0]) as f64;
+    let of_task = source / (problem.batch() * problem.groups() * maps.pieces_len()) as f64;
     let mut total = [0.0, 0.0, problem.len(pass.roles()[2]) as f64];
     for (rows, count) in blocks(maps.made, maps::MOST_ROWS).into_iter().filter(|(_, count)| *count > 0.0) {
         let vectors = vectors(machine, &CHUNKS, rows);
-        let steps = parts * count * (chunks / vectors as f64).ceil() * maps.summed as f64 * taps;
+        let tiles = parts * count * (chunks / vectors as f64).ceil();
+        let steps = tiles * maps.summed as f64 * taps;
         let packed = (PACKED / rows) as f64;
         let terms = maps.summed as f64 * taps;
+        let of_block = of_task * (packed / terms).min(1.0);
+        let met = if 4.0 * of_block > machine.caches[1] as f64 { MET } else { 0.0 };
         let passes = (taps / MOST_TAPS as f64).ceil().max((terms / packed).ceil());
         let gathered = if !backward && volume[2].stride > 1 { steps * (vectors * lanes) as f64 } else { 0.0 };
         let stored = parts * count * chunks * passes;
@@ -98,11 +108,18 @@ fn maps_cost(machine: &Machine, problem: &ConvProblem, pass: Pass) -> [f64; 3] {
         let listed = parts * count * lists * taps * vectors as f64 * channel_blocks;
         total[0] += 2.0 * lanes as f64 * steps * slots(rows, vectors) as f64;
         total[1] += gathered + parts * count * terms * rows as f64 + stored * (PLACED + STORED * rows as f64);
-        total[1] += listed * LISTED;
+        total[1] += listed * LISTED + tiles * maps.summed as f64 * rows_met(problem, pass, vectors) * met;
         total[2] += count * source + parts * count * terms * rows as f64;
         total[2] += 2.0 * (passes - 1.0).max(0.0) * stored / passes.max(1.0) * (rows * lanes) as f64;
     }
     total
+}
+
+/// Rows of a source map that a tile of so many chunks, which stand above each other, meets.
+fn rows_met(problem: &ConvProblem, pass: Pass, chunks: usize) -> f64 {
+    let [planes, rows] = [0, 1].map(|axis: usize| Line::new(&problem.volume()[axis], pass, 0));
+    let apart = (chunks - 1) * rows.per_target + rows.taps.saturating_sub(1) * rows.per_tap + 1;
+    planes.taps as f64 * apart.min(chunks * rows.taps) as f64
 }
 
 /// Tiles of a piece that list taps of their own: one a column of chunks and those of rows that meet padding; all
