@@ -4,7 +4,7 @@ mod model;
 mod problems;
 mod samples;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -60,6 +60,11 @@ pub(crate) struct Fit {
     #[arg(long, value_name = "S", default_value_t = 0.1)]
     seconds: f64,
 
+    /// Times that every algorithm is measured on a problem and pass, one round after the other: the shortest counts,
+    /// since what else a machine does comes and goes. With 0, the rates are fitted to the measurements there are.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    rounds: usize,
+
     /// Algorithms predicted to take more seconds than this are not measured.
     #[arg(long, value_name = "S", default_value_t = 0.5)]
     longest: f64,
@@ -92,11 +97,10 @@ impl Program for Fit {
         let mut samples = Samples::open(&samples)?;
         self.measure(&backend, &mut samples)?;
         let machine = backend.machine();
-        let held = held_out(&samples.all);
-        let fitted: Vec<&Sample> =
-            samples.all.iter().filter(|s| !held.contains_key(s.problem.as_str())).collect();
-        let unseen: Vec<&Sample> =
-            samples.all.iter().filter(|s| held.contains_key(s.problem.as_str())).collect();
+        let samples = samples.counted(&backend)?;
+        let held = held_out(&samples);
+        let (unseen, fitted): (Vec<&Sample>, Vec<&Sample>) =
+            samples.iter().partition(|sample| held.contains(sample.problem.as_str()));
         for (algorithm, pass) in
             backend.algorithms().iter().flat_map(|algorithm| Pass::ALL.map(|pass| (algorithm.name(), pass)))
         {
@@ -117,7 +121,7 @@ impl Program for Fit {
         let text = toml::to_string(&model).map_err(|error| Failure::Bad(error.to_string()))?;
         let comment = lines.lines().map(|line| format!("# {line}\n")).collect::<String>();
         write_whole("--table", &table, |to| {
-            write!(to, "# Written by cargo xtask fit from {} times.\n{comment}{text}", samples.all.len())
+            write!(to, "# Written by cargo xtask fit from {} times.\n{comment}{text}", samples.len())
                 .map_err(|error| error.to_string())
         })?;
         writeln!(out, "written to {}", table.display())?;
@@ -147,13 +151,14 @@ impl Fit {
             let listed = lists(&self.shapes, &[], self.max_batch)?;
             problems.extend(listed.iter().flat_map(|list| list.problems.iter().map(|named| named.problem)));
         }
-        let (known, threads) = (samples.cells(), backend.machine().threads);
-        let bar = progress_bar(problems.len() as u64);
-        for problem in problems {
+        let (known, threads) = (samples.rounds(), backend.machine().threads);
+        let bar = progress_bar((problems.len() * self.rounds) as u64);
+        for (round, problem) in (1..=self.rounds).flat_map(|n| problems.iter().map(move |p| (n, p))) {
             bar.set_message(problem.to_string());
             for pass in Pass::ALL {
-                if !known.contains(&(problem.to_string(), pass.name().into(), threads)) {
-                    samples.add(self.cell(backend, &problem, pass)?)?;
+                let cell = (problem.to_string(), pass.name().to_string(), threads);
+                if known.get(&cell).is_none_or(|rounds| *rounds < round) {
+                    samples.add(self.cell(backend, problem, pass, round)?)?;
                 }
             }
             bar.inc(1);
@@ -168,6 +173,7 @@ impl Fit {
         backend: &B,
         problem: &ConvProblem,
         pass: Pass,
+        round: usize,
     ) -> Result<Vec<Sample>, Failure> {
         let work = Work::Pass(pass);
         let mut ways = ways(backend, problem, work, &Policy::Predicted, true, self.common.limits())?;
@@ -187,9 +193,9 @@ impl Fit {
         let times = take_turns(&mut candidates, self.seconds).into_iter().collect::<Result<Vec<_>, _>>()?;
         let sample = |(way, times): (&crate::bench::ours::Way, &crate::bench::turns::Times)| {
             let words = [problem.to_string(), pass.name().into(), way.name.clone()];
-            Some(Sample::new(words, backend.machine().threads, times.min(), &cost(&way.name)?))
+            Sample { round, ..Sample::new(words, backend.machine().threads, times.min()) }
         };
-        Ok(ways.iter().zip(&times).filter_map(sample).collect())
+        Ok(ways.iter().zip(&times).map(sample).collect())
     }
 }
 
@@ -205,11 +211,11 @@ fn enough(samples: &[&Sample], algorithm: &str, pass: Pass) -> Result<(), Failur
 }
 
 /// Problems kept from the fit, by their order in the samples.
-fn held_out(samples: &[Sample]) -> BTreeMap<&str, ()> {
+fn held_out(samples: &[Sample]) -> BTreeSet<&str> {
     let mut problems: Vec<&str> = samples.iter().map(|sample| sample.problem.as_str()).collect();
     problems.sort_unstable();
     problems.dedup();
-    problems.into_iter().skip(HELD_OUT - 1).step_by(HELD_OUT).map(|problem| (problem, ())).collect()
+    problems.into_iter().skip(HELD_OUT - 1).step_by(HELD_OUT).collect()
 }
 
 fn told(regret: &Regret) -> String {
@@ -224,7 +230,7 @@ mod tests {
     #[test]
     fn too_few_times_are_no_table() {
         let words = ["n1 c1 o1 i4 k3", "forward", "direct"].map(String::from);
-        let sample = Sample::new(words, 2, 1e-3, &conv_core::Cost::default());
+        let sample = Sample::new(words, 2, 1e-3);
         let samples = vec![&sample; LEAST_TIMES];
         assert_eq!(enough(&samples, "direct", Pass::Forward), Ok(()));
         let message = enough(&samples[1..], "direct", Pass::Forward).unwrap_err().to_string();

@@ -106,7 +106,8 @@ mod tests {
             let (flops, launches) = if algorithm == "slow" { (size, 1.0) } else { (size / 8.0, 900.0) };
             let cost = Cost { product_flops: flops, bytes, launches, ..Cost::default() };
             let seconds = 0.02 * flops * 1e-9 / 2.0 + 0.1 * bytes * 1e-9 + 3e-6 * launches;
-            Sample::new([format!("{size}"), "forward".into(), algorithm.into()], 2, seconds, &cost)
+            let words = [format!("{size}"), "forward".into(), algorithm.into()];
+            Sample { cost, ..Sample::new(words, 2, seconds) }
         };
         let both = |&(size, bytes): &(f64, f64)| [sample(size, bytes, "slow"), sample(size, bytes, "fast")];
         sizes.iter().flat_map(both).collect()
@@ -128,7 +129,8 @@ mod tests {
     fn errors_to_both_sides_are_alike() {
         let cost = Cost { product_flops: 2e9, ..Cost::default() };
         let sample = |problem: &str, seconds: f64| {
-            Sample::new([problem.into(), "forward".into(), "direct".into()], 2, seconds, &cost)
+            let words = [problem.into(), "forward".into(), "direct".into()];
+            Sample { cost, ..Sample::new(words, 2, seconds) }
         };
         let (half, double) = (sample("half", 0.5), sample("double", 2.0));
         let rate = fit(&[&half, &double])["direct"]["forward"].product;
