@@ -10,7 +10,7 @@ const CHUNK: usize = 64;
 
 const FITS: &str = "lines are as long as their blocking says";
 
-/// Values of scratch that [`Rows::into_lanes`] needs for rows of so many values, and [`Sums::finish`].
+/// Values of scratch that [`Rows::to_lanes`] needs for rows of so many values, and [`Sums::finish`].
 pub(super) fn strip_len(row: usize) -> usize {
     (row + CHUNK) * LANES
 }
@@ -25,7 +25,7 @@ pub(super) struct Rows<'a> {
 
 impl Rows<'_> {
     /// Writes value `x` of every row to lane 0, 1, … of line `x` of a panel; lines after the last may be written, too.
-    pub(super) fn into_lanes(&self, lines: &mut [f32], strip: &mut [f32]) {
+    pub(super) fn to_lanes(&self, lines: &mut [f32], strip: &mut [f32]) {
         let Rows { values, apart, count, len } = *self;
         let squares = len.next_multiple_of(LANES);
         let whole = count == LANES && apart >= LANES && (count - 1) * apart + squares <= values.len();

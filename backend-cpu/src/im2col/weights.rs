@@ -251,7 +251,7 @@ impl Task<'_> {
                 let row = map * points + (z * h + y) * w + class.first;
                 let count = LANES.min(cout - first);
                 let rows = Rows { values: &self.gradient[row..], apart: points, count, len: class.count };
-                rows.into_lanes(&mut panel[target * PANEL + first % PANEL..], strip);
+                rows.to_lanes(&mut panel[target * PANEL + first % PANEL..], strip);
             });
         }
     }

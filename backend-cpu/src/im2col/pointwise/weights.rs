@@ -188,7 +188,7 @@ impl Task<'_> {
             let panel = &mut panels[first / PANEL * most * PANEL..][..most * PANEL];
             let count = LANES.min(lanes - first);
             let rows = Rows { values: &values[first * apart..], apart, count, len };
-            rows.into_lanes(&mut panel[first % PANEL..], strip);
+            rows.to_lanes(&mut panel[first % PANEL..], strip);
         }
     }
 
