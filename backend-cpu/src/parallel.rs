@@ -29,7 +29,7 @@ pub(crate) fn for_each_with_scratch(
     let parts = scratch.len() / scratch_len;
     match parts.min(count) {
         0 | 1 => work(&mut scratch[..scratch_len]),
-        workers => scratch[..workers * scratch_len].par_chunks_mut(scratch_len).for_each(work),
+        workers => on_parts(&mut scratch[..workers * scratch_len], scratch_len, &work),
     }
 }
 
@@ -37,6 +37,16 @@ pub(crate) fn for_each_with_scratch(
 pub(crate) fn for_each(count: usize, task: impl Fn(usize) + Sync) {
     match count {
         1 => task(0),
-        _ => (0..count).into_par_iter().for_each(&task),
+        _ => on_indices(count, &task),
     }
+}
+
+// What the pool runs is called through a pointer, lest its code be compiled once for every kind of task.
+
+fn on_parts(scratch: &mut [f32], len: usize, work: &(dyn Fn(&mut [f32]) + Sync)) {
+    scratch.par_chunks_mut(len).for_each(work);
+}
+
+fn on_indices(count: usize, task: &(dyn Fn(usize) + Sync)) {
+    (0..count).into_par_iter().for_each(task);
 }
