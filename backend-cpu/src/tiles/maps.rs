@@ -3,7 +3,8 @@
 //! The points of one factor are made first and *kept*: of the weights, and tasks are groups of tiles; or, where the
 //! weights are heavier than the tiles, of the tiles, and tasks are panels of made channels in groups of tiles, which
 //! transform their weights again for every group, some summed channels at a time. The other factor's points live in the
-//! task's cache, and so do the products of one group and one panel, which become targets at once.
+//! task's cache, and so do the products of one group and one panel, which become targets at once. Where either factor
+//! would be read too often, both are kept, and so are the products: tasks are points, whose factors meet in the cache.
 
 mod task;
 
@@ -21,11 +22,15 @@ use task::Task;
 /// Input channels whose weights are turned into lanes at once.
 const CHUNK: usize = 8;
 
-/// Which factor's points are made once, for all tasks.
+/// What tasks are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kept {
-    Weights,
-    Tiles,
+enum Tasks {
+    /// Groups of tiles; the points of weights are kept.
+    Groups,
+    /// Panels of made channels in groups of tiles; the points of tiles are kept.
+    Panels,
+    /// Points; those of both factors and of the products are kept.
+    Points,
 }
 
 /// The blocking of one problem and pass.
@@ -35,8 +40,8 @@ pub(crate) struct Maps<T> {
     grid: Grid,
     kernel: [usize; 3],
     transform: T,
-    kept: Kept,
-    /// Blocks of summed channels of a chunk, whose points stand together: all where weights are kept.
+    tasks: Tasks,
+    /// Blocks of summed channels of a chunk, whose points stand together: all but where tasks are panels.
     chunk: usize,
     /// Blocks of made channels of a panel.
     panel: usize,
@@ -46,7 +51,7 @@ pub(crate) struct Maps<T> {
 }
 
 impl<T: Transform> Maps<T> {
-    /// Keeps the points of the factor with which the pass takes less time.
+    /// Keeps those points with which the pass takes the least time.
     ///
     /// # Errors
     /// A refusal where the points do not fit any memory.
@@ -64,47 +69,54 @@ impl<T: Transform> Maps<T> {
             kernel: sizes.kernel,
             panel: PANEL / transform.kind().element(),
             transform,
-            kept: Kept::Weights,
+            tasks: Tasks::Groups,
             chunk: 1,
             threads: machine.threads.max(1),
             cached: machine.caches[2] as f64 / 2.0,
         };
         maps.checked().ok_or_else(too_large)?;
         let cache = machine.caches[1] / size_of::<f32>();
-        let maps = maps.keeping(Kept::Weights, cache);
-        let least = seconds(&maps.cost());
-        let maps = maps.keeping(Kept::Tiles, cache);
-        Ok(if seconds(&maps.cost()) < least { maps } else { maps.keeping(Kept::Weights, cache) })
+        let (mut maps, mut best, mut least) = (maps, Tasks::Groups, f64::INFINITY);
+        for tasks in [Tasks::Groups, Tasks::Panels, Tasks::Points] {
+            maps = maps.by(tasks, cache);
+            let seconds = seconds(&maps.cost());
+            if seconds < least {
+                (best, least) = (tasks, seconds);
+            }
+        }
+        Ok(maps.by(best, cache))
     }
 
-    /// The blocking where the points of one factor are kept, and the cache holds so many values. Kept weights meet as many
-    /// tiles as fit it with their products and half as much again; of kept tiles, three quarters of it hold products and a
-    /// chunk's weights, twice as many of the former.
-    fn keeping(self, kept: Kept, cache: usize) -> Maps<T> {
+    /// The blocking into such tasks where the cache holds so many values. Kept weights meet as many tiles as fit it with
+    /// their products and half as much again; of kept tiles, three quarters of it hold products and a chunk's weights,
+    /// twice as many of the former.
+    fn by(self, tasks: Tasks, cache: usize) -> Maps<T> {
         let (blocks, points) = (element_blocks(self.channels()[1]), self.transform.points());
         let wanted = self.threads * GROUPS_PER_THREAD;
-        let (chunk, tiles, groups) = match kept {
-            Kept::Weights => {
+        let (chunk, tiles, groups) = match tasks {
+            Tasks::Groups => {
                 let of_tile = points * self.transform.kind().element() * (blocks + self.panel);
                 (blocks, cache * 3 / 2 / of_tile, wanted)
             }
-            Kept::Tiles => {
+            Tasks::Panels => {
                 let rows = cache * 3 / 4 / (points * PANEL);
                 let chunk = ((rows / 3 + LANES / 2) / LANES).clamp(1, blocks);
                 (chunk, rows.saturating_sub(chunk * LANES), wanted.div_ceil(self.panels()))
             }
+            Tasks::Points => (blocks, usize::MAX, wanted),
         };
         let grid = self.grid.in_groups(self.transform.kind().fewest()..=tiles, groups);
-        Maps { grid, kept, chunk, ..self }
+        Maps { grid, tasks, chunk, ..self }
     }
 
     /// Whether lengths stay far below the address space.
     fn checked(&self) -> Option<()> {
         let [made, summed] = self.channels();
         let points = self.transform.points().checked_mul(2 * LANES)?;
-        let weights =
-            points.checked_mul(made.checked_add(LANES)?)?.checked_mul(summed.checked_add(LANES)?)?;
-        let tiles = points.checked_mul(self.grid.tiles().checked_add(LANES)?)?.checked_mul(summed + LANES)?;
+        let [made, summed] = [made.checked_add(LANES)?, summed.checked_add(LANES)?];
+        let weights = points.checked_mul(made)?.checked_mul(summed)?;
+        let tiles = points.checked_mul(self.grid.tiles().checked_add(LANES)?)?;
+        let tiles = tiles.checked_mul(made.checked_add(summed)?)?;
         (weights.checked_add(tiles)? < 1 << 40).then_some(())
     }
 
@@ -114,16 +126,17 @@ impl<T: Transform> Maps<T> {
     }
 
     /// Bytes from and to memory besides the tensors, or from the third-level cache where the kept points fit half of it:
-    /// they are written once and read by every task.
+    /// they are written once and read by every task, or once where tasks are points.
     fn bytes(&self) -> f64 {
         let groups = self.grid.group_count() as f64;
-        let weights = 4.0 * self.panels() as f64 * self.weights().len() as f64;
-        let tiles = 4.0 * groups * self.tiles().len() as f64;
-        let (kept, tasks) = match self.kept {
-            Kept::Weights => (weights, groups),
-            Kept::Tiles => (tiles * self.chunks() as f64, self.panels() as f64),
+        let [weights, tiles, products] = self.kept_lens().map(|len| 4.0 * len as f64);
+        let times = match self.tasks {
+            Tasks::Groups => groups,
+            Tasks::Panels => self.panels() as f64,
+            Tasks::Points => 1.0,
         };
-        kept * (1.0 + tasks * if kept < self.cached { CACHED } else { 1.0 })
+        let of = |kept: f64| kept * (1.0 + times * if kept < self.cached { CACHED } else { 1.0 });
+        of(weights) + of(tiles) + of(products)
     }
 
     fn panels(&self) -> usize {
@@ -157,9 +170,13 @@ impl<T: Transform> Maps<T> {
         Spectrum::in_panels(self.transform.kind(), self.transform.points(), rows, PANEL)
     }
 
-    /// Points of the products of a group and a panel: `[point][tile][made channel]`.
+    /// Points of the products of a group and a panel: `[point][tile][made channel]`; or of all, by panels.
     fn products(&self) -> Spectrum {
-        Spectrum::in_panels(self.transform.kind(), self.transform.points(), self.grid.group_len(), PANEL)
+        let (rows, panels) = match self.tasks {
+            Tasks::Points => (self.grid.group_count() * self.grid.group_len(), self.panels()),
+            _ => (self.grid.group_len(), 1),
+        };
+        Spectrum::in_panels(self.transform.kind(), self.transform.points(), rows, panels * PANEL)
     }
 
     /// Values of what a task copies into lanes.
@@ -171,26 +188,31 @@ impl<T: Transform> Maps<T> {
         (a * b * data * LANES).max(c * d * domain * LANES).max(weights)
     }
 
-    fn kept_len(&self) -> usize {
-        match self.kept {
-            Kept::Weights => self.panels() * self.weights().len(),
-            Kept::Tiles => self.grid.group_count() * self.chunks() * self.tiles().len(),
+    /// Kept points: of weights, of tiles, and of products.
+    fn kept_lens(&self) -> [usize; 3] {
+        let weights = self.panels() * self.weights().len();
+        let tiles = self.grid.group_count() * self.chunks() * self.tiles().len();
+        match self.tasks {
+            Tasks::Groups => [weights, 0, 0],
+            Tasks::Panels => [0, tiles, 0],
+            Tasks::Points => [weights, tiles, self.products().len()],
         }
     }
 
     fn scratch_len(&self) -> usize {
-        let private = match self.kept {
-            Kept::Weights => self.tiles().len(),
-            Kept::Tiles => self.weights().len(),
+        let private = match self.tasks {
+            Tasks::Groups => self.tiles().len() + self.products().len(),
+            Tasks::Panels => self.weights().len() + self.products().len(),
+            Tasks::Points => 0,
         };
-        private + self.products().len() + self.strip_len() + self.transform.scratch_len()
+        private + self.strip_len() + self.transform.scratch_len()
     }
 }
 
 impl<T: Transform> Blocking for Maps<T> {
     /// Values of the kept points, then of every thread's scratch.
     fn workspace_len(&self) -> usize {
-        self.kept_len() + self.threads * self.scratch_len()
+        self.kept_lens().iter().sum::<usize>() + self.threads * self.scratch_len()
     }
 
     /// What the pass takes: transforms of whole blocks of channels, products of whole blocks of made channels; every
@@ -201,9 +223,10 @@ impl<T: Transform> Blocking for Maps<T> {
         let [data, kernel, target] = self.transform.flops().map(|flops| flops as f64);
         let (tiles, groups) = (self.grid.tiles() as f64, self.problem.groups() as f64);
         let values = |sizes: [usize; 3]| sizes.iter().product::<usize>() as f64;
-        let [times, tasks] = match self.kept {
-            Kept::Weights => [1, self.grid.group_count()],
-            Kept::Tiles => [self.grid.group_count(), self.grid.group_count() * self.panels()],
+        let [times, tasks] = match self.tasks {
+            Tasks::Groups => [1, self.grid.group_count()],
+            Tasks::Panels => [self.grid.group_count(), self.grid.group_count() * self.panels()],
+            Tasks::Points => [1, self.transform.points()],
         };
         let weights = lanes(made) * (times * summed) as f64;
         let transforms = tiles * (lanes(summed) * data + lanes(made) * target) + weights * kernel;
@@ -234,12 +257,17 @@ impl<T: Transform> Blocking for Maps<T> {
         epilogue: Epilogue<'_>,
         workspace: &mut [f32],
     ) {
-        let (kept, scratch) = workspace.split_at_mut(self.kept_len());
+        let [weights, tiles, products] = self.kept_lens();
+        let (weights, rest) = workspace.split_at_mut(weights);
+        let (tiles, rest) = rest.split_at_mut(tiles);
+        let (products, scratch) = rest.split_at_mut(products);
+        let groups = self.grid.groups();
         for group in 0..self.problem.groups() {
-            let task = Task { maps: self, group, source, weight, epilogue };
-            match self.kept {
-                Kept::Weights => task.keep_weights(out, kept, scratch),
-                Kept::Tiles => task.keep_tiles(out, kept, scratch),
+            let task = Task { maps: self, group, groups: &groups, source, weight, epilogue };
+            match self.tasks {
+                Tasks::Groups => task.by_groups(out, weights, scratch),
+                Tasks::Panels => task.by_panels(out, tiles, scratch),
+                Tasks::Points => task.by_points(out, [weights, tiles, products], scratch),
             }
         }
     }

@@ -8,7 +8,7 @@ use fft_core::interleave;
 use super::{CHUNK, Maps};
 use crate::blocking::Epilogue;
 use crate::epilogue;
-use crate::product::{LANES, Product, Scalars};
+use crate::product::{LANES, PANEL, Product, Scalars};
 use crate::raw::{Block, for_each_block, for_each_part};
 use crate::strip::{self, FITS, Source};
 use crate::tiles::grid::Group;
@@ -18,6 +18,7 @@ use crate::tiles::{Transform, transformed};
 pub(super) struct Task<'a, T> {
     pub(super) maps: &'a Maps<T>,
     pub(super) group: usize,
+    pub(super) groups: &'a [Group],
     pub(super) source: &'a [f32],
     pub(super) weight: &'a [f32],
     pub(super) epilogue: Epilogue<'a>,
@@ -30,60 +31,108 @@ struct Strips<'a> {
 }
 
 impl<T: Transform> Task<'_, T> {
-    /// Points of all weights, then group after group of tiles.
-    pub(super) fn keep_weights(&self, out: &mut [f32], kept: &mut [f32], scratch: &mut [f32]) {
-        let (maps, len) = (self.maps, self.maps.weights().len());
-        let scratch_len = maps.scratch_len();
-        for_each_part(
-            kept,
-            maps.panels(),
-            |panel| panel * len..(panel + 1) * len,
-            (&mut *scratch, scratch_len),
-            |panel, weights, scratch| self.weights([panel, 0], weights, &mut self.strips(scratch).1),
-        );
-        let (kept, groups) = (&*kept, maps.grid.groups());
+    /// The points of all weights, then group after group of tiles.
+    pub(super) fn by_groups(&self, out: &mut [f32], weights: &mut [f32], scratch: &mut [f32]) {
+        let (maps, scratch_len) = (self.maps, self.maps.scratch_len());
+        self.keep_weights(weights, scratch);
+        let (weights, len) = (&*weights, maps.weights().len());
         let parts = self.parts(vec![self.made(0..maps.channels()[0])]);
         for_each_block(out, self.shape(), &parts, (scratch, scratch_len), |index, mut block, scratch| {
             let (private, mut strips) = self.strips(scratch);
             let (tiles, products) = private.split_at_mut(maps.tiles().len());
-            self.tiles(&groups[index], 0, tiles, &mut strips);
-            for (panel, weights) in kept.chunks_exact(len).enumerate() {
-                self.multiply(&groups[index], [panel, 0], [tiles, weights], products);
-                self.targets(&groups[index], panel, products, &mut block, &mut strips);
+            let group = &self.groups[index];
+            self.tiles(group, 0, tiles, &mut strips);
+            for (panel, weights) in weights.chunks_exact(len).enumerate() {
+                self.multiply_all(group, [panel, 0], [tiles, weights], products);
+                self.targets(group, panel, products, &mut block, &mut strips);
             }
         });
     }
 
-    /// Points of all tiles, then panel after panel of made channels in every group.
-    pub(super) fn keep_tiles(&self, out: &mut [f32], kept: &mut [f32], scratch: &mut [f32]) {
+    /// The points of all tiles, then panel after panel of made channels in every group.
+    pub(super) fn by_panels(&self, out: &mut [f32], tiles: &mut [f32], scratch: &mut [f32]) {
         let (maps, len, chunks) = (self.maps, self.maps.tiles().len(), self.maps.chunks());
-        let (scratch_len, groups) = (maps.scratch_len(), maps.grid.groups());
-        for_each_part(
-            kept,
-            groups.len() * chunks,
-            |index| index * len..(index + 1) * len,
-            (&mut *scratch, scratch_len),
-            |index, tiles, scratch| {
-                self.tiles(&groups[index / chunks], index % chunks, tiles, &mut self.strips(scratch).1);
-            },
-        );
-        let (kept, made, panels) = (&*kept, maps.channels()[0], maps.panels());
-        let width = maps.panel * LANES;
-        let of_panel = |panel: usize| self.made(panel * width..((panel + 1) * width).min(made));
-        let parts = self.parts((0..panels).map(of_panel).collect());
-        // Groups of an image stand together, in every panel.
-        let of_image = groups.len() / parts[0].len();
-        for_each_block(out, self.shape(), &parts, (scratch, scratch_len), |index, mut block, scratch| {
-            let (rest, panel) = (index / (of_image * panels), index / of_image % panels);
-            let number = rest * of_image + index % of_image;
-            let (group, tiles) = (&groups[number], &kept[number * chunks * len..][..chunks * len]);
+        self.keep_tiles(tiles, scratch);
+        let tiles = &*tiles;
+        self.for_each_panel(out, scratch, |number, panel, block, scratch| {
+            let (group, tiles) = (&self.groups[number], &tiles[number * chunks * len..][..chunks * len]);
             let (private, mut strips) = self.strips(scratch);
             let (weights, products) = private.split_at_mut(maps.weights().len());
             for (chunk, tiles) in tiles.chunks_exact(len).enumerate() {
                 self.weights([panel, chunk], weights, &mut strips);
-                self.multiply(group, [panel, chunk], [tiles, weights], products);
+                self.multiply_all(group, [panel, chunk], [tiles, weights], products);
             }
-            self.targets(group, panel, products, &mut block, &mut strips);
+            self.targets(group, panel, products, block, &mut strips);
+        });
+    }
+
+    /// The points of all weights and of all tiles, then point after point their products, then all targets.
+    pub(super) fn by_points(
+        &self,
+        out: &mut [f32],
+        [weights, tiles, products]: [&mut [f32]; 3],
+        scratch: &mut [f32],
+    ) {
+        let (maps, spectrum) = (self.maps, self.maps.products());
+        self.keep_weights(weights, scratch);
+        self.keep_tiles(tiles, scratch);
+        let [weights_len, tiles_len] = [maps.weights().len(), maps.tiles().len()];
+        let (weights, tiles, apart) = (&*weights, &*tiles, spectrum.apart());
+        let place =
+            |number: usize, panel: usize| spectrum.place(number * maps.grid.group_len(), panel * PANEL);
+        let range = |point| point * apart..(point + 1) * apart;
+        for_each_part(products, spectrum.points, range, (&mut [], 0), |point, products, _| {
+            for (panel, weights) in weights.chunks_exact(weights_len).enumerate() {
+                for (number, tiles) in tiles.chunks_exact(tiles_len).enumerate() {
+                    let to = &mut products[place(number, panel)..];
+                    self.multiply(point, &self.groups[number], [panel, 0], [tiles, weights], to);
+                }
+            }
+        });
+        let products = &*products;
+        self.for_each_panel(out, scratch, |number, panel, block, scratch| {
+            let from = &products[place(number, panel)..];
+            self.targets(&self.groups[number], panel, from, block, &mut self.strips(scratch).1);
+        });
+    }
+
+    /// The points of all weights.
+    fn keep_weights(&self, kept: &mut [f32], scratch: &mut [f32]) {
+        let (len, scratch_len) = (self.maps.weights().len(), self.maps.scratch_len());
+        let range = |panel| panel * len..(panel + 1) * len;
+        for_each_part(kept, self.maps.panels(), range, (scratch, scratch_len), |panel, weights, scratch| {
+            self.weights([panel, 0], weights, &mut self.strips(scratch).1);
+        });
+    }
+
+    /// The points of all tiles.
+    fn keep_tiles(&self, kept: &mut [f32], scratch: &mut [f32]) {
+        let (len, chunks) = (self.maps.tiles().len(), self.maps.chunks());
+        let (count, scratch_len) = (self.groups.len() * chunks, self.maps.scratch_len());
+        let range = |index| index * len..(index + 1) * len;
+        for_each_part(kept, count, range, (scratch, scratch_len), |index, tiles, scratch| {
+            let (group, chunk) = (&self.groups[index / chunks], index % chunks);
+            self.tiles(group, chunk, tiles, &mut self.strips(scratch).1);
+        });
+    }
+
+    /// Runs `task(group's number, panel, block, scratch)` for every panel of made channels in every group.
+    fn for_each_panel(
+        &self,
+        out: &mut [f32],
+        scratch: &mut [f32],
+        task: impl Fn(usize, usize, &mut Block<'_>, &mut [f32]) + Sync,
+    ) {
+        let (made, panels) = (self.maps.channels()[0], self.maps.panels());
+        let width = self.maps.panel * LANES;
+        let of_panel = |panel: usize| self.made(panel * width..((panel + 1) * width).min(made));
+        let parts = self.parts((0..panels).map(of_panel).collect());
+        // Groups of an image stand together, in every panel.
+        let of_image = self.groups.len() / parts[0].len();
+        let scratch = (scratch, self.maps.scratch_len());
+        for_each_block(out, self.shape(), &parts, scratch, |index, mut block, scratch| {
+            let (rest, panel) = (index / (of_image * panels), index / of_image % panels);
+            task(rest * of_image + index % of_image, panel, &mut block, scratch);
         });
     }
 
@@ -157,10 +206,11 @@ impl<T: Transform> Task<'_, T> {
         let points: usize = kernel.iter().product();
         let steps = [kernel[1] * kernel[2] * LANES, kernel[2] * LANES];
         let (channels, most) = (self.maps.summed(chunk), if *pass == Pass::Forward { CHUNK } else { 1 });
-        for block in 0..self.maps.elements(panel) {
-            let first = (panel * blocks + block) * LANES;
-            let lanes = LANES.min(made - first);
-            for from in channels.clone().step_by(most) {
+        // Neighbouring blocks of made channels stand together in a row of the panel.
+        for from in channels.clone().step_by(most) {
+            for block in 0..self.maps.elements(panel) {
+                let first = (panel * blocks + block) * LANES;
+                let lanes = LANES.min(made - first);
                 let count = most.min(channels.end - from);
                 let begin = |lane: usize| match pass {
                     Pass::Forward => ((self.group * made + first + lane) * summed + from) * points,
@@ -188,25 +238,35 @@ impl<T: Transform> Task<'_, T> {
         }
     }
 
-    /// The products of a chunk of a group and of a panel; those of later chunks are added.
+    /// The products of a chunk of a group and of a panel, at all points.
+    fn multiply_all(
+        &self,
+        group: &Group,
+        [panel, chunk]: [usize; 2],
+        factors: [&[f32]; 2],
+        products: &mut [f32],
+    ) {
+        for point in 0..self.maps.transform.points() {
+            let products = self.maps.products().point_mut(products, point);
+            self.multiply(point, group, [panel, chunk], factors, products);
+        }
+    }
+
+    /// The products at a point; those of later chunks are added.
     fn multiply(
         &self,
+        point: usize,
         group: &Group,
         [panel, chunk]: [usize; 2],
         [tiles, weights]: [&[f32]; 2],
         products: &mut [f32],
     ) {
-        let Maps { transform, .. } = self.maps;
-        let (tiles_at, weights_at, products_at) =
-            (self.maps.tiles(), self.maps.weights(), self.maps.products());
-        let (kind, add) = (transform.kind(), chunk > 0);
+        let (tiles_at, weights_at) = (self.maps.tiles(), self.maps.weights());
+        let (kind, add) = (self.maps.transform.kind(), chunk > 0);
         let sizes = [group.len(), self.maps.elements(panel), self.maps.summed(chunk).len()];
-        for point in 0..transform.points() {
-            let left = Scalars::Rows(tiles_at.point(tiles, point), tiles_at.row);
-            let right = weights_at.panel(weights, point, 0);
-            let out = products_at.point_mut(products, point);
-            Product { kind, sizes, left, right, add }.run_to(out, products_at.row);
-        }
+        let left = Scalars::Rows(tiles_at.point(tiles, point), tiles_at.row);
+        let right = weights_at.panel(weights, point, 0);
+        Product { kind, sizes, left, right, add }.run_to(products, self.maps.products().row);
     }
 
     /// The targets of a panel.

@@ -41,7 +41,10 @@ impl<T: Transform> Task<'_, T> {
                 self.points(number, points, &mut strips);
                 for point in 0..transform.points() {
                     let sums = self.weights.sums().point_mut(sums, point);
-                    self.multiply_all(number, point, points, sums, number > share.start);
+                    self.for_each_panel(|panels, place| {
+                        let add = number > share.start;
+                        self.multiply((number, point), panels, points, &mut sums[place..], add);
+                    });
                 }
             }
         });
@@ -53,9 +56,11 @@ impl<T: Transform> Task<'_, T> {
         let (kept, apart) = (&*kept, self.weights.sums().apart());
         let range = |point| point * apart..(point + 1) * apart;
         for_each_part(sums, self.weights.transform.points(), range, (&mut [], 0), |point, sums, _| {
-            for (number, points) in kept.chunks_exact(self.weights.group_len()).enumerate() {
-                self.multiply_all(number, point, points, sums, number > 0);
-            }
+            self.for_each_panel(|panels, place| {
+                for (number, points) in kept.chunks_exact(self.weights.group_len()).enumerate() {
+                    self.multiply((number, point), panels, points, &mut sums[place..], number > 0);
+                }
+            });
         });
     }
 
@@ -167,14 +172,13 @@ impl<T: Transform> Task<'_, T> {
         }
     }
 
-    /// The products of a group's tiles at one point, of all panels.
-    fn multiply_all(&self, number: usize, point: usize, points: &[f32], sums: &mut [f32], add: bool) {
+    /// Calls `visit` with every panel of input channels and of output channels, and the place of their sums at a point.
+    fn for_each_panel(&self, mut visit: impl FnMut([usize; 2], usize)) {
         let [inputs, outputs] = self.weights.panels();
         let rows = self.weights.width() * self.weights.sums().row;
         for output in 0..outputs {
             for input in 0..inputs {
-                let sums = &mut sums[input * rows + output * PANEL..];
-                self.multiply((number, point), [input, output], points, sums, add);
+                visit([input, output], input * rows + output * PANEL);
             }
         }
     }
