@@ -9,7 +9,7 @@ pub(super) const WIDTH: usize = 16;
 
 /// The layout of a made map.
 ///
-/// It has its rows one below the other, filled up to whole vectors; or, where that makes fewer vectors and all
+/// It has its rows one below the other, filled up to whole vectors; or, where that takes less time and all
 /// strides are 1, *flat*: points stand where they do in the padded map, and vectors run on from row to row, with
 /// something between the rows that nobody reads.
 #[derive(Clone, Copy, Debug)]
@@ -23,17 +23,22 @@ pub(super) struct Made {
 }
 
 impl Made {
-    pub(super) fn new(padded: &Layout) -> Made {
-        let counts = padded.classes.map(|class| class.count.max(1));
-        let pitch = counts[2].next_multiple_of(WIDTH);
-        let (slice, len) = (counts[1] * pitch, counts[0] * counts[1] * pitch);
-        let rows = Made { padded: *padded, flat: false, pitch, slice, len };
+    /// The layout that takes less time, where a row takes as long as so many values besides its own.
+    pub(super) fn new(padded: &Layout, per_row: usize) -> Made {
+        let [a, b, c] = padded.classes.map(|class| class.count.max(1));
+        let pitch = c.next_multiple_of(WIDTH);
+        let rows = Made { padded: *padded, flat: false, pitch, slice: b * pitch, len: a * b * pitch };
         let slice = padded.spans[1] * padded.row;
-        let last = (counts[0] - 1) * slice + (counts[1] - 1) * padded.row + counts[2];
-        let len = last.next_multiple_of(WIDTH);
+        let len = ((a - 1) * slice + (b - 1) * padded.row + c).next_multiple_of(WIDTH);
         let flat = Made { flat: true, pitch: padded.row, slice, len, ..rows };
         let unit = padded.classes.iter().all(|class| class.stride == 1);
-        if unit && flat.len < rows.len { flat } else { rows }
+        if unit && flat.len <= Made::most(padded, per_row) { flat } else { rows }
+    }
+
+    /// Values that no layout of these or fewer rows exceeds.
+    pub(super) fn most(padded: &Layout, per_row: usize) -> usize {
+        let [a, b, c] = padded.classes.map(|class| class.count.max(1));
+        a * b * c.next_multiple_of(WIDTH) + (a * b - 1) * per_row
     }
 
     /// The rows, whole vectors each; one where it is flat.

@@ -94,7 +94,7 @@ impl Maps {
             if padded > MOST_VALUES {
                 return None;
             }
-            made = made.max(Made::new(&Layout::new(classes)).len * MOST_ROWS.min(self.channels()[0]));
+            made = made.max(Made::new(&Layout::new(classes), 0).len * MOST_ROWS.min(self.channels()[0]));
         }
         Some([padded, made])
     }
@@ -122,7 +122,7 @@ impl Maps {
             let padded = Layout::new(self.of_band(axes.map(|axis| axis.0), band));
             let taps = axes.map(|axis| &axis.1[..]);
             if padded.classes.iter().all(|class| class.count > 0) {
-                let (made, offsets) = (Made::new(&padded), padded.offsets(taps));
+                let (made, offsets) = (Made::new(&padded, 0), padded.offsets(taps));
                 parts.push(Part { padded, sources: made.sources(), made, offsets, before });
             }
             before += taps.iter().map(|taps| taps.len()).product::<usize>();
@@ -194,7 +194,7 @@ impl Blocking for Maps {
                     continue;
                 }
                 let terms = summed as f64 * (a.1.len() * b.1.len() * c.1.len()) as f64;
-                let vectors = Made::new(&layout).vectors(self.lanes);
+                let vectors = Made::new(&layout, 0).vectors(self.lanes);
                 flops += times * 2.0 * (self.lanes * vectors * made) as f64 * terms;
                 let classes = layout.classes;
                 let rows = classes[0].count * classes[1].count;

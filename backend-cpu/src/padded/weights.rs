@@ -6,7 +6,7 @@ use std::ops::Range;
 use conv_core::{ConvProblem, Cost, Machine, Pass, Role, Unsupported};
 
 use super::kernel::{MOST_SUMMED_ROWS, Sums, loads};
-use super::made::Made;
+use super::made::{Made, WIDTH};
 use super::maps::{MOST_WEIGHTS, TASK_MOVES, copied};
 use crate::blocking::{Blocking, Epilogue};
 use crate::padding::{Class, Layout, MOST_VALUES, TAIL, Tap, classes, cut_axis, longest_band, pad};
@@ -15,6 +15,9 @@ use crate::split::blocks;
 
 /// Tasks a thread should find, so that threads end together.
 const TASKS_PER_THREAD: usize = 2;
+
+/// Values that a tile multiplies while it begins a row.
+const PER_ROW: usize = WIDTH / 2;
 
 /// Sums a task adds at a time.
 const ADDED: usize = 4096;
@@ -87,7 +90,7 @@ impl Weights {
     fn band(&self, band: &Range<usize>) -> Band {
         let padded = self.of_band(band);
         let rest: usize = self.problem.output_shape()[self.cut + 1..].iter().product();
-        let (made, offsets) = (Made::new(&padded), padded.offsets(self.taps()));
+        let (made, offsets) = (Made::new(&padded, PER_ROW), padded.offsets(self.taps()));
         Band { padded, made, offsets, begin: band.start * rest }
     }
 
@@ -99,7 +102,7 @@ impl Weights {
         let mut classes = self.classes.each_ref().map(|(class, _)| *class);
         classes[self.cut] = classes[self.cut].within(&(0..band));
         let padded = Layout::values(classes, self.problem.group_in()).filter(|len| *len <= MOST_VALUES)?;
-        Some([padded, Made::new(&Layout::new(classes)).len.checked_mul(self.most_channels())?])
+        Some([padded, Made::most(&Layout::new(classes), PER_ROW).checked_mul(self.most_channels())?])
     }
 
     /// The output channels of a group in a division.
@@ -136,7 +139,7 @@ impl Blocking for Weights {
                 continue;
             }
             let layout = self.of_band(&band);
-            let made = Made::new(&layout).len as f64;
+            let made = Made::new(&layout, PER_ROW).len as f64;
             flops += times * 2.0 * made * (terms * self.problem.group_out()) as f64;
             let strided = layout.classes.iter().any(|class| class.stride > 1);
             let padded = copied(layout.spans[0] * layout.spans[1], layout.map, strided);
