@@ -4,7 +4,7 @@ mod model;
 mod problems;
 mod samples;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -15,11 +15,11 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use crate::bench::cases::{Work, lists};
-use crate::bench::ours::{Ours, Tensors, ways};
+use crate::bench::ours::{Ours, Tensors, Way, ways};
 use crate::bench::progress_bar;
 use crate::bench::summary::Regret;
-use crate::bench::turns::{Candidate, take_turns};
-use samples::{Sample, Samples};
+use crate::bench::turns::{Candidate, Times, take_turns};
+use samples::{Measured, Sample, Samples};
 
 /// Every problem of this many, in their order, is kept from the fit to try it on.
 const HELD_OUT: usize = 5;
@@ -151,15 +151,12 @@ impl Fit {
             let listed = lists(&self.shapes, &[], self.max_batch)?;
             problems.extend(listed.iter().flat_map(|list| list.problems.iter().map(|named| named.problem)));
         }
-        let (known, threads) = (samples.rounds(), backend.machine().threads);
+        let known = samples.known();
         let bar = progress_bar((problems.len() * self.rounds) as u64);
         for (round, problem) in (1..=self.rounds).flat_map(|n| problems.iter().map(move |p| (n, p))) {
             bar.set_message(problem.to_string());
             for pass in Pass::ALL {
-                let cell = (problem.to_string(), pass.name().to_string(), threads);
-                if known.get(&cell).is_none_or(|rounds| *rounds < round) {
-                    samples.add(self.cell(backend, problem, pass, round)?)?;
-                }
+                samples.add(self.cell(backend, problem, pass, (round, &known))?)?;
             }
             bar.inc(1);
         }
@@ -167,15 +164,16 @@ impl Fit {
         Ok(())
     }
 
-    /// Times every willing algorithm that is not hopeless.
+    /// Times every willing algorithm that is neither hopeless nor known.
     fn cell<B: Backend>(
         &self,
         backend: &B,
         problem: &ConvProblem,
         pass: Pass,
-        round: usize,
+        (round, known): (usize, &HashSet<Measured>),
     ) -> Result<Vec<Sample>, Failure> {
-        let work = Work::Pass(pass);
+        let (work, threads) = (Work::Pass(pass), backend.machine().threads);
+        let words = |way: &Way| [problem.to_string(), pass.name().into(), way.name.clone()];
         let mut ways = ways(backend, problem, work, &Policy::Predicted, true, self.common.limits())?;
         let cost = |name: &str| {
             let algorithm = conv_core::algorithm::find(backend.algorithms(), name).ok()?;
@@ -184,17 +182,19 @@ impl Fit {
         ways.retain(|way| {
             let guess = cost(&way.name).map_or(f64::INFINITY, |cost| cost.flops() / GUESS);
             (if way.seconds.is_finite() { way.seconds } else { guess }) <= self.longest
+                && !known.contains(&Measured { words: words(way), threads, round })
         });
+        if ways.is_empty() {
+            return Ok(Vec::new());
+        }
         let tensors = std::rc::Rc::new(std::cell::RefCell::new(Tensors::new(backend, problem, work)?));
         let ours = ways.iter().map(|way| Ours::new(backend, problem, work, way, &tensors));
         let mut ours = ours.collect::<Result<Vec<_>, _>>()?;
         let mut candidates: Vec<&mut dyn Candidate> = Vec::new();
         candidates.extend(ours.iter_mut().map(|ours| ours as &mut dyn Candidate));
         let times = take_turns(&mut candidates, self.seconds).into_iter().collect::<Result<Vec<_>, _>>()?;
-        let sample = |(way, times): (&crate::bench::ours::Way, &crate::bench::turns::Times)| {
-            let words = [problem.to_string(), pass.name().into(), way.name.clone()];
-            Sample { round, ..Sample::new(words, backend.machine().threads, times.min()) }
-        };
+        let sample =
+            |(way, times): (&Way, &Times)| Sample { round, ..Sample::new(words(way), threads, times.min()) };
         Ok(ways.iter().zip(&times).map(sample).collect())
     }
 }

@@ -1,6 +1,6 @@
 //! The measurements behind a table: a CSV that grows by one problem and pass at a time.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, Write};
 use std::path::Path;
@@ -52,6 +52,19 @@ impl Sample {
     pub(crate) fn cell(&self) -> (&str, &str, usize) {
         (&self.problem, &self.pass, self.threads)
     }
+
+    fn measured(&self) -> Measured {
+        let Sample { problem, pass, algorithm, threads, round, .. } = self.clone();
+        Measured { words: [problem, pass, algorithm], threads, round }
+    }
+}
+
+/// What a sample is of: a problem, pass and algorithm with so many threads, in a round.
+#[derive(PartialEq, Eq, Hash)]
+pub(crate) struct Measured {
+    pub(crate) words: [String; 3],
+    pub(crate) threads: usize,
+    pub(crate) round: usize,
 }
 
 /// A file of samples, open for more.
@@ -90,14 +103,9 @@ impl Samples {
         Ok(Samples { file: open().map_err(|error| about(error.to_string()))?, all })
     }
 
-    /// How many rounds of a problem, pass and number of threads need not be measured again.
-    pub(crate) fn rounds(&self) -> HashMap<(String, String, usize), usize> {
-        let mut rounds = HashMap::new();
-        for Sample { problem, pass, threads, round, .. } in &self.all {
-            let most = rounds.entry((problem.clone(), pass.clone(), *threads)).or_insert(0);
-            *most = *round.max(most);
-        }
-        rounds
+    /// What need not be measured again.
+    pub(crate) fn known(&self) -> HashSet<Measured> {
+        self.all.iter().map(Sample::measured).collect()
     }
 
     /// The shortest of all rounds with what the backend's algorithms count of them today, so that counts may be
@@ -164,7 +172,9 @@ mod tests {
         assert_eq!(samples.all, [sample("a", 1.5), sample("a", 2.5)]);
         samples.add(vec![sample("b", 1.0)]).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
-        assert_eq!(Samples::open(&path).unwrap().rounds().len(), 2);
+        let known = Samples::open(&path).unwrap().known();
+        let [a, b, c] = ["a", "b", "c"].map(|problem| known.contains(&sample(problem, 0.0).measured()));
+        assert_eq!([a, b, c], [true, true, false]);
     }
 
     #[test]
@@ -176,7 +186,9 @@ mod tests {
         }
         let counted = samples.counted(&backend_cpu::Cpu::new()).unwrap();
         assert_eq!(counted.iter().map(|sample| sample.ms).collect::<Vec<_>>(), [1.0]);
-        assert_eq!(samples.rounds().into_values().collect::<Vec<_>>(), [3]);
+        let [third, fourth] = [3, 4].map(|round| Sample { round, ..sample("n1 c1 o8 i17 k1", 0.0) });
+        assert!(samples.known().contains(&third.measured()));
+        assert!(!samples.known().contains(&fourth.measured()));
     }
 
     #[test]
