@@ -71,10 +71,16 @@ impl<const N: usize> Source<N> for Whole<'_, N> {
     }
 }
 
-/// Value by value, 0 outside the tensor.
+/// Value by value where they are not all neighbours in the tensor, 0 outside.
 impl<const N: usize> Source<N> for Vectors<'_, N> {
     #[inline(always)]
     fn get<S: Simd>(&self, _: S, offset: usize, n: usize) -> S::f32s {
+        let first = self.at[n].wrapping_add(offset as isize) as usize;
+        if self.lanes_apart == 1
+            && let Some(found) = self.values.get(first..first.wrapping_add(S::F32_LANES))
+        {
+            return S::as_simd_f32s(found).0[0];
+        }
         let mut lanes = [0.0; MAX_LANES];
         for (lane, value) in lanes[..S::F32_LANES].iter_mut().enumerate() {
             let index = self.at[n].wrapping_add(offset.wrapping_add(lane * self.lanes_apart) as isize);
