@@ -6,54 +6,12 @@ use conv_core::ops::{
     check_moments, check_pool,
 };
 use conv_core::{Axis, ConvProblem, Ops, Result, host};
-use pulp::{Arch, NullaryFnOnce};
 use rayon::prelude::*;
 
 use crate::{Buffer, Cpu};
 
 /// Values one task of an element-wise operation takes.
 const CHUNK: usize = 16 << 10;
-
-/// Runs a host function, compiled for the widest vectors there are.
-#[inline(always)]
-fn wide<F: NullaryFnOnce>(operation: F) -> F::Output {
-    Arch::new().dispatch(operation)
-}
-
-/// [`host::pool`]: a closure that is called would not be compiled so.
-struct Pool<'a> {
-    kind: PoolKind,
-    window: &'a ConvProblem,
-    input: &'a [f32],
-    output: &'a mut [f32],
-}
-
-impl NullaryFnOnce for Pool<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn call(self) {
-        host::pool(self.kind, self.window.volume(), self.input, self.output);
-    }
-}
-
-/// [`host::pool_backward`].
-struct PoolBackward<'a> {
-    kind: PoolKind,
-    window: &'a ConvProblem,
-    input: &'a [f32],
-    dy: &'a [f32],
-    dx: &'a mut [f32],
-}
-
-impl NullaryFnOnce for PoolBackward<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn call(self) {
-        host::pool_backward(self.kind, self.window.volume(), self.input, self.dy, self.dx);
-    }
-}
 
 impl Ops for Cpu {
     fn axpby(&self, alpha: f32, x: &Buffer, beta: f32, y: &mut Buffer) -> Result<()> {
@@ -66,7 +24,7 @@ impl Ops for Cpu {
     fn relu(&self, input: &Buffer, output: &mut Buffer) -> Result<()> {
         check_len("relu output", input.len(), output.len())?;
         let chunks = output.par_chunks_mut(CHUNK).zip(input.par_chunks(CHUNK));
-        chunks.for_each(|(y, x)| wide(|| host::relu(x, y)));
+        chunks.for_each(|(y, x)| host::relu(x, y));
         Ok(())
     }
 
@@ -74,8 +32,7 @@ impl Ops for Cpu {
         check_len("relu grad_output", output.len(), grad_output.len())?;
         check_len("relu grad_input", output.len(), grad_input.len())?;
         let read = output.par_chunks(CHUNK).zip(grad_output.par_chunks(CHUNK));
-        let chunks = grad_input.par_chunks_mut(CHUNK).zip(read);
-        chunks.for_each(|(dx, (y, dy))| wide(|| host::relu_backward(y, dy, dx)));
+        grad_input.par_chunks_mut(CHUNK).zip(read).for_each(|(dx, (y, dy))| host::relu_backward(y, dy, dx));
         Ok(())
     }
 
@@ -83,7 +40,7 @@ impl Ops for Cpu {
         check_pool(window, input.len(), output.len())?;
         let [x, y] = maps_of(window);
         let maps = output.par_chunks_mut(y).zip(input.par_chunks(x));
-        maps.for_each(|(output, input)| wide(Pool { kind, window, input, output }));
+        maps.for_each(|(output, input)| host::pool(kind, window.volume(), input, output));
         Ok(())
     }
 
@@ -100,9 +57,7 @@ impl Ops for Cpu {
         let [x, y] = maps_of(window);
         let read = input.par_chunks(x).zip(grad_output.par_chunks(y));
         let maps = grad_input.par_chunks_mut(x).zip(read);
-        maps.for_each(|(dx, (input, dy))| {
-            wide(PoolBackward { kind, window, input, dy, dx });
-        });
+        maps.for_each(|(dx, (input, dy))| host::pool_backward(kind, window.volume(), input, dy, dx));
         Ok(())
     }
 
@@ -117,7 +72,7 @@ impl Ops for Cpu {
         let channels = grad_bias.len();
         check_maps(grad_output.len(), channels, points)?;
         let sums = grad_bias.par_iter_mut().enumerate();
-        sums.for_each(|(o, sum)| *sum = wide(|| host::channel_sum(grad_output, channels, points, o)));
+        sums.for_each(|(o, sum)| *sum = host::channel_sum(grad_output, channels, points, o));
         Ok(())
     }
 

@@ -19,13 +19,11 @@ pub fn axpby(alpha: f32, x: &[f32], beta: f32, y: &mut [f32]) {
 }
 
 /// `output = max(input, 0)`; NaN stays NaN.
-#[inline(always)]
 pub fn relu(input: &[f32], output: &mut [f32]) {
     output.iter_mut().zip(input).for_each(|(y, x)| *y = if *x < 0.0 { 0.0 } else { *x });
 }
 
 /// `grad_input = grad_output` where `output > 0`, else 0.
-#[inline(always)]
 pub fn relu_backward(output: &[f32], grad_output: &[f32], grad_input: &mut [f32]) {
     let pairs = output.iter().zip(grad_output);
     grad_input.iter_mut().zip(pairs).for_each(|(dx, (&y, &dy))| *dx = if y > 0.0 { dy } else { 0.0 });
@@ -40,14 +38,12 @@ pub fn add_bias(bias: &[f32], points: usize, first_map: usize, values: &mut [f32
 }
 
 /// Sum of one channel of an `N O points` tensor over images and points, in f64.
-#[inline(always)]
 pub fn channel_sum(values: &[f32], channels: usize, points: usize, channel: usize) -> f32 {
     let maps = values.chunks_exact(points.max(1)).skip(channel).step_by(channels);
     maps.flat_map(|map| map.chunks(1024)).map(|part| f64::from(sum(part))).sum::<f64>() as f32
 }
 
 /// The sum of a few values, those of each lane of a vector first.
-#[inline(always)]
 fn sum(values: &[f32]) -> f32 {
     let (vectors, rest) = values.as_chunks::<16>();
     let mut lanes = [0.0; 16];

@@ -81,7 +81,6 @@ fn for_each_span(axes: &[Axis; 3], [d, h]: [usize; 2], columns: &Range<usize>, m
 }
 
 /// Calls `visit([slice, row], columns, first output)` for every block of outputs of a map.
-#[inline(always)]
 fn for_each_block(axes: &[Axis; 3], mut visit: impl FnMut([usize; 2], Range<usize>, usize)) {
     let [depth, height, width] = axes.each_ref().map(Axis::output);
     for (d, h) in (0..depth).flat_map(|d| (0..height).map(move |h| (d, h))) {
@@ -105,14 +104,12 @@ fn masked(mask: u32, found: f32, kept: f32) -> f32 {
     f32::from_bits((mask & found.to_bits()) | (!mask & kept.to_bits()))
 }
 
-#[inline(always)]
 fn count(axes: &[Axis; 3], points: impl Fn(&Axis) -> usize) -> usize {
     axes.iter().map(points).product()
 }
 
 /// Pools every map of `input` into the map of `output` of the same number. The mean counts padding as zeros;
 /// the maximum passes it over, and is `-∞` where there is nothing else.
-#[inline(always)]
 pub fn pool(kind: PoolKind, axes: &[Axis; 3], input: &[f32], output: &mut [f32]) {
     let maps = input.chunks_exact(count(axes, |a| a.input));
     let scale = 1.0 / count(axes, |a| a.kernel) as f32;
@@ -148,7 +145,6 @@ pub fn pool(kind: PoolKind, axes: &[Axis; 3], input: &[f32], output: &mut [f32])
 }
 
 /// Gradient of [`pool`]: to the largest input, or in equal parts.
-#[inline(always)]
 pub fn pool_backward(
     kind: PoolKind,
     axes: &[Axis; 3],
