@@ -69,7 +69,8 @@ pub(crate) struct Fit {
     #[arg(long, value_name = "S", default_value_t = 0.5)]
     longest: f64,
 
-    /// Measurements, added to those there are [default: in the cache folder].
+    /// Measurements, added to those there are: an algorithm whose rows are deleted is measured again [default: in the
+    /// cache folder].
     #[arg(long, value_name = "FILE")]
     samples: Option<PathBuf>,
 
