@@ -34,6 +34,7 @@ mod padding;
 mod parallel;
 mod product;
 mod raw;
+mod registers;
 mod split;
 mod strip;
 mod tiles;

@@ -11,6 +11,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use crate::counted;
 use crate::raw::{Columns, with_columns};
+use crate::registers::registers;
 
 /// Channels that stand in the lanes of an element.
 pub(crate) const LANES: usize = 16;
@@ -51,12 +52,12 @@ impl Kind {
         if self == Kind::Real { 4 * MOST_ROWS } else { 2 * MOST_ROWS }
     }
 
-    /// Rows and vectors of the widest register tile, with 32 registers and with 16.
+    /// Rows and vectors of the widest register tile.
     fn widest(self, registers: usize) -> [usize; 2] {
-        match (self, registers >= 32) {
-            (Kind::Real, true) => [MOST_ROWS, 4],
-            (Kind::Real, false) | (Kind::Complex, true) => [MOST_ROWS, 2],
-            (Kind::Complex, false) => [4, 1],
+        match (self, registers) {
+            (Kind::Real, 32..) => [MOST_ROWS, 4],
+            (Kind::Real, 16..) | (Kind::Complex, 32..) => [MOST_ROWS, 2],
+            _ => [MOST_ROWS, 1],
         }
     }
 }
@@ -128,7 +129,7 @@ impl Product<'_> {
     fn tiles<S: Simd, const K: bool>(&self, simd: S, out: &mut Columns<'_>) {
         let [rows, elements, terms] = self.sizes;
         let vectors = elements * LANES / S::F32_LANES;
-        let [most, wide] = self.kind.widest(S::REGISTER_COUNT);
+        let [most, wide] = self.kind.widest(registers::<S>());
         let parts = rows.div_ceil(most);
         let mut vector = 0;
         while vector < vectors {
@@ -179,7 +180,7 @@ impl Product<'_> {
         out: &mut Columns<'_>,
     ) {
         // Nothing more of a tile that is larger than its registers is compiled.
-        let [rows, vectors] = if K == REAL { Kind::Real } else { Kind::Complex }.widest(S::REGISTER_COUNT);
+        let [rows, vectors] = if K == REAL { Kind::Real } else { Kind::Complex }.widest(registers::<S>());
         assert!(M <= rows && N <= vectors, "a tile of {M} x {N}");
         counted::multiplied(if K == REAL { 2 } else { 8 } * M * N * S::F32_LANES * corner.terms.len());
         let mut sums = [[[simd.splat_f32s(0.0); 2]; N]; M];

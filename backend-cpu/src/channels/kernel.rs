@@ -7,6 +7,7 @@ use pulp::{Arch, Simd, WithSimd};
 use super::value::{Element, Value};
 use crate::counted;
 use crate::product::LANES;
+use crate::registers::registers;
 use crate::split::blocks;
 
 /// Greatest step between the values that neighbouring targets meet.
@@ -21,11 +22,12 @@ const MOST_SHARED: usize = 12;
 /// Columns of the widest tile of so many rows and blocks: sums that leave registers for the weights of a run and what
 /// they meet. Two blocks do not fit 16 registers.
 const fn widest(registers: usize, [rows, blocks]: [usize; 2]) -> usize {
-    match (registers >= 32, blocks) {
-        (true, 1) => MOST_COLUMNS / rows,
-        (true, _) => MOST_SHARED / rows,
-        (false, 1) => (MOST_COLUMNS - RUN + 1) / rows,
-        (false, _) => 0,
+    match (registers, blocks) {
+        (32.., 1) => MOST_COLUMNS / rows,
+        (32.., _) => MOST_SHARED / rows,
+        (16.., 1) => (MOST_COLUMNS - RUN + 1) / rows,
+        (_, 1) => 1,
+        _ => 0,
     }
 }
 
@@ -139,7 +141,7 @@ impl<T: Value> WithSimd for Row<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        if T::CHANNELS == 1 && self.biases.len() == 2 && S::REGISTER_COUNT >= 32 {
+        if T::CHANNELS == 1 && self.biases.len() == 2 && registers::<S>() >= 32 {
             return self.tiles::<S, 1, 1, 2>(simd, 0);
         }
         for block in 0..self.biases.len() {
@@ -171,7 +173,7 @@ impl<T: Value> Row<'_, T> {
         simd: S,
         block: usize,
     ) {
-        for range in blocks(self.targets, widest(S::REGISTER_COUNT, [ROWS, BLOCKS])) {
+        for range in blocks(self.targets, widest(registers::<S>(), [ROWS, BLOCKS])) {
             of_len!(self, simd, block, range, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14);
         }
     }
@@ -185,7 +187,7 @@ impl<T: Value> Row<'_, T> {
         first: usize,
     ) {
         // Nothing more of a tile that is wider than its registers is compiled.
-        assert!(X <= widest(S::REGISTER_COUNT, [ROWS, BLOCKS]), "a tile of {BLOCKS} x {ROWS} x {X}");
+        assert!(X <= widest(registers::<S>(), [ROWS, BLOCKS]), "a tile of {BLOCKS} x {ROWS} x {X}");
         let terms = self.channels * self.rows.len() * self.columns.len();
         counted::multiplied(2 * LANES * ROWS * BLOCKS * X * terms);
         let ([below, to_below], len) = (self.below.unwrap_or_default(), self.channels * self.points);
@@ -349,7 +351,7 @@ impl<T: Value> Sum<'_, T> {
                     *met = &self.source[source + k * self.apart..][..(len - 1) * step + J];
                 }
                 // Neighbouring gradients share what they meet.
-                let (fours, rest) = match UNIT && J <= RUN && S::REGISTER_COUNT >= 32 {
+                let (fours, rest) = match UNIT && J <= RUN && registers::<S>() >= 32 {
                     true => gradient.as_chunks::<SHARED>(),
                     false => (&[][..], gradient),
                 };

@@ -4,6 +4,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::made::{Made, WIDTH};
 use crate::counted;
+use crate::registers::registers;
 use crate::split::blocks;
 
 /// Made channels of the tallest tile of [`Products`], and output channels of that of [`Sums`]: gradients of fewer are
@@ -14,12 +15,13 @@ pub(super) const MOST_SUMMED_ROWS: usize = 4;
 /// Vectors, or terms, of the widest tile of so many rows: 8 sums and more, so that fused multiply-adds never wait for
 /// each other, and room for the factors, where there are 32 registers and where there are 16.
 const fn widest(registers: usize, rows: usize) -> usize {
-    match (registers >= 32, rows) {
-        (true, 1 | 2) | (false, 1) => 8,
-        (true, 3 | 4) => 6,
-        (true, _) | (false, 2) => 4,
-        (false, 3) => 3,
-        (false, _) => 2,
+    match (registers, rows) {
+        (32.., 1 | 2) | (16.., 1) => 8,
+        (32.., 3 | 4) => 6,
+        (32.., _) | (16.., 2) => 4,
+        (16.., 3) => 3,
+        (16.., _) => 2,
+        _ => 1,
     }
 }
 
@@ -35,7 +37,7 @@ pub(super) fn loads(lanes: usize, channels: usize, most_rows: usize, vectors: us
 /// than their registers begin with a failing assertion, so that nothing more of them is compiled.
 macro_rules! in_tiles {
     ($self:ident, $method:ident, $simd:expr, $rows:ident, $len:expr) => {
-        for range in blocks($len, widest(S::REGISTER_COUNT, $rows)) {
+        for range in blocks($len, widest(registers::<S>(), $rows)) {
             match range.len() {
                 1 => $self.$method::<S, $rows, 1>($simd, range.start),
                 2 => $self.$method::<S, $rows, 2>($simd, range.start),
@@ -104,7 +106,7 @@ impl Products<'_> {
     /// The tile of `V` vectors from number `first` on.
     #[inline(always)]
     fn tile<S: Simd, const R: usize, const V: usize>(&mut self, simd: S, first: usize) {
-        assert!(V <= widest(S::REGISTER_COUNT, R), "a tile of {R} x {V}");
+        assert!(V <= widest(registers::<S>(), R), "a tile of {R} x {V}");
         let most = self.offsets.iter().max().copied().unwrap_or(0);
         let reach = (self.channels - 1) * self.map + most + S::F32_LANES;
         let mut source = [&[][..]; V];
@@ -219,7 +221,7 @@ impl Sums<'_> {
     /// The tile of `J` terms from number `first` on.
     #[inline(always)]
     fn tile<S: Simd, const R: usize, const J: usize>(&mut self, simd: S, first: usize) {
-        assert!(J <= widest(S::REGISTER_COUNT, R), "a tile of {R} x {J}");
+        assert!(J <= widest(registers::<S>(), R), "a tile of {R} x {J}");
         let mut at = [0; J];
         for (j, at) in at.iter_mut().enumerate() {
             *at = self.place(first + j);
