@@ -14,13 +14,13 @@ use conv_core::spectra::SpectrumKey;
 use conv_core::{ConvKernel, Error, Operands, Pass, Result, Role, Scratch, Unsupported};
 use fft_core::{COMPLEX_POINT, LANES, PlaneFft, RealFft};
 
-use crate::raw::{Columns, for_each_column_block, for_each_part, for_each_rectangle};
+use crate::raw::{for_each_column_block, for_each_part};
 use crate::{Buffer, Cpu};
 use lanes::{Epilogue, Lanes};
 pub(crate) use plan::{InLanes, Plan};
 use plan::{Map, Maps, divided};
 use points::Points;
-use product::{Factor, Product, Target, View};
+use product::{Factor, Product, View};
 
 /// A pass of a problem by transforms.
 pub(crate) struct FourierKernel {
@@ -170,7 +170,7 @@ impl FourierKernel {
         if spectra.get(&self.key(role)).is_some() {
             return true;
         }
-        let len = maps.count() * self.plan.blocks() * COMPLEX_POINT;
+        let len = self.plan.spectra_len_of(maps.count());
         self.transform(role, &maps, tensor, &mut own[..len], lanes);
         false
     }
@@ -179,26 +179,25 @@ impl FourierKernel {
     fn transform(&self, role: Role, maps: &Maps, tensor: &[f32], spectra: &mut [f32], lanes: &mut [f32]) {
         let _phase = tracing::trace_span!(target: "phase", "transform").entered();
         let scratch = (lanes, self.scratch_len());
-        match &self.fft {
-            Transform::Points(fft) => {
-                let (points, len) = (Points { plan: &self.plan, fft }, self.plan.blocks() * COMPLEX_POINT);
-                let range = |map| map * len..(map + 1) * len;
-                for_each_part(spectra, maps.count(), range, scratch, |map, spectrum, scratch| {
-                    points.forward(role, maps.map(map), tensor, spectrum, scratch);
-                });
-            }
-            Transform::Maps(fft) => {
-                let (lanes, row_len) = (Lanes { plan: &self.plan, fft }, maps.count() * COMPLEX_POINT);
-                let width = LANES * COMPLEX_POINT;
-                for_each_column_block(spectra, row_len, width, scratch, |block, mut columns, scratch| {
-                    let first = block * LANES;
+        // The slabs of a single map follow each other.
+        let single = maps.count() == 1 && self.plan.in_lanes == InLanes::Points;
+        let together = if single { spectra.len() } else { self.plan.slab() * COMPLEX_POINT };
+        let (row_len, width) = (maps.count() * together, self.plan.in_lanes.maps() * together);
+        for_each_column_block(spectra, row_len, width, scratch, |block, mut columns, scratch| {
+            match &self.fft {
+                Transform::Points(fft) => {
+                    let points = Points { plan: &self.plan, fft };
+                    points.forward_to_slabs(role, maps.map(block), tensor, &mut columns, scratch);
+                }
+                Transform::Maps(fft) => {
+                    let (lanes, first) = (Lanes { plan: &self.plan, fft }, block * LANES);
                     let mut chosen = [maps.map(first); LANES];
                     let count = columns.width() / COMPLEX_POINT;
                     chosen.iter_mut().enumerate().take(count).for_each(|(i, map)| *map = maps.map(first + i));
                     lanes.forward(role, &chosen[..count], tensor, &mut columns, scratch);
-                });
+                }
             }
-        }
+        });
     }
 
     /// The planes of a tensor from its spectra, a few planes a task.
@@ -213,8 +212,7 @@ impl FourierKernel {
     ) {
         let _phase = tracing::trace_span!(target: "phase", "inverse").entered();
         let maps = self.plan.maps(role, units);
-        let len = self.plan.blocks() * COMPLEX_POINT;
-        let spectra = &spectra[..maps.count() * len];
+        let spectra = &spectra[..self.plan.spectra_len_of(maps.count())];
         let (planes, points) = (maps.planes(), self.plan.problem.points(role));
         let block = self.plan.planes_per_task(&maps);
         let of_task = |task: usize| {
@@ -230,8 +228,8 @@ impl FourierKernel {
                 Transform::Points(fft) => {
                     let points = Points { plan: &self.plan, fft };
                     for (number, map) in all {
-                        let spectrum = &spectra[number * len..][..len];
-                        points.inverse(role, map, spectrum, (first, &mut *part), epilogue, scratch);
+                        let from = (spectra, number, maps.count());
+                        points.inverse_from_slabs(role, map, from, (first, &mut *part), epilogue, scratch);
                     }
                 }
                 Transform::Maps(fft) => in_lanes(all, |chosen| {
@@ -248,41 +246,27 @@ impl FourierKernel {
         let _phase = tracing::trace_span!(target: "phase", "product").entered();
         let matrices = self.matrices(units.len());
         let Matrices { rows, groups, left_maps, right_maps, out_maps, pass, .. } = matrices;
-        let (blocks, row_maps) = (self.plan.blocks(), out_maps / rows);
-        let [task_rows, task_blocks] = self.plan.product_task(self.plan.product_sizes(units.len()));
-        let (row_parts, block_parts) = (divided(rows, task_rows), divided(blocks, task_blocks));
-        let factor = |spectra, maps, view| Factor {
-            elements: as_elements(spectra),
-            view,
-            steps: self.plan.steps(maps),
+        let (slab, row_maps) = (self.plan.slab(), out_maps / rows);
+        let row_parts = divided(rows, self.plan.product_rows(rows));
+        let (left, right) = (as_elements(left), as_elements(right));
+        let range = |task: usize| {
+            let (number, rows) = (task / row_parts.len(), &row_parts[task % row_parts.len()]);
+            let first = number * out_maps;
+            let maps = first + rows.start * row_maps..first + rows.end * row_maps;
+            maps.start * slab * COMPLEX_POINT..maps.end * slab * COMPLEX_POINT
         };
-        let rows_are_maps = self.plan.in_lanes == InLanes::Points;
-        let task = |rows: &Range<usize>, blocks: &Range<usize>, mut columns: Columns<'_>| {
+        for_each_part(out, self.plan.slabs() * row_parts.len(), range, (&mut [], 0), |task, out, _| {
+            let (number, rows) = (task / row_parts.len(), &row_parts[task % row_parts.len()]);
+            let blocks = slab.min(self.plan.blocks() - number * slab);
+            let out = out.as_chunks_mut().0;
             for group in 0..groups {
                 if let Some((sizes, [left_view, right_view, view])) = matrices.product(rows.clone(), group) {
-                    let left = factor(left, left_maps, left_view);
-                    let right = factor(right, right_maps, right_view);
-                    let out = Target { columns: &mut columns, view, rows_are_maps };
-                    Product { pass, sizes, blocks: blocks.clone(), left, right, out, add }.run();
+                    let left = Factor { elements: &left[number * left_maps * slab..], view: left_view };
+                    let right = Factor { elements: &right[number * right_maps * slab..], view: right_view };
+                    Product { pass, sizes, slab, blocks, left, right, out, view, add }.run();
                 }
             }
-        };
-        let scaled = |ranges: &[Range<usize>], by: usize| -> Vec<Range<usize>> {
-            ranges.iter().map(|range| range.start * by..range.end * by).collect()
-        };
-        if rows_are_maps {
-            let parts = [&scaled(&row_parts, row_maps)[..], &scaled(&block_parts, COMPLEX_POINT)];
-            let row_len = blocks * COMPLEX_POINT;
-            for_each_rectangle(out, row_len, parts, (&mut [], 0), |[rows, blocks], columns, _| {
-                task(&row_parts[rows], &block_parts[blocks], columns);
-            });
-        } else {
-            let parts = [&block_parts[..], &scaled(&row_parts, row_maps * COMPLEX_POINT)];
-            let row_len = out_maps * COMPLEX_POINT;
-            for_each_rectangle(out, row_len, parts, (&mut [], 0), |[blocks, rows], columns, _| {
-                task(&row_parts[rows], &block_parts[blocks], columns);
-            });
-        }
+        });
     }
 
     /// How the product of a group of units is laid out in the spectra.

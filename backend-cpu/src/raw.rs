@@ -103,31 +103,6 @@ impl Columns<'_> {
         rows
     }
 
-    /// The owned columns of `M × N` owned rows: of rows `first + i steps[0] + j steps[1]`.
-    ///
-    /// Panics where two of them would be the same row.
-    pub(crate) fn tile<const M: usize, const N: usize>(
-        &mut self,
-        first: usize,
-        steps: [usize; 2],
-    ) -> [[&mut [f32]; N]; M] {
-        let [(short, inner), (long, outer)] = match steps[0] < steps[1] {
-            true => [(steps[0], M), (steps[1], N)],
-            false => [(steps[1], N), (steps[0], M)],
-        };
-        assert!((inner == 1 || short > 0) && (outer == 1 || long > (inner - 1) * short), "rows overlap");
-        let last = first + (M - 1) * steps[0] + (N - 1) * steps[1];
-        assert!(last < self.rows.len(), "row {last} of {}", self.rows.len());
-        std::array::from_fn(|i| {
-            std::array::from_fn(|j| {
-                let begin = (self.rows.start + first + i * steps[0] + j * steps[1]) * self.row_len;
-                // SAFETY: only this task owns these columns, `&mut self` keeps them apart in time, and the rows differ
-                // by the assertion.
-                unsafe { self.matrix.part(begin + self.columns.start..begin + self.columns.end) }
-            })
-        })
-    }
-
     /// The owned columns of the first `rows` owned rows as a matrix.
     pub(crate) fn matrix(&mut self, rows: usize) -> MatrixMut<'_> {
         let (width, rows_apart) = (self.columns.len(), self.row_len);

@@ -121,8 +121,7 @@ impl Plan {
             4.0 * [Role::Input, Role::Weight, Role::Output].map(values).iter().sum::<f64>() * self.spilled();
         let cost = Cost { product_flops, bytes, launches: groups, ..Cost::default() };
         let sizes = self.product_sizes(self.group);
-        let [rows, blocks] = self.product_task(sizes);
-        cost.in_tasks(sizes[0].div_ceil(rows) * self.blocks().div_ceil(blocks), self.threads)
+        cost.in_tasks(sizes[0].div_ceil(self.product_rows(sizes[0])) * self.slabs(), self.threads)
     }
 
     /// The counted cost of the pass.

@@ -1,8 +1,9 @@
 //! What an FFT pass is made of: maps, units, groups, and the layout of spectra.
 //!
-//! A *unit* is one tile of one image. The spectra of a tensor hold, for every block of 16 frequencies, the
-//! maps of all its units behind each other: `[frequency block][unit][channel][phase][re 16 | im 16]`. So the
-//! product at one block is a matrix product over maps whose every element is a vector of 16 frequencies.
+//! A *unit* is one tile of one image. The spectra of a tensor hold, for every slab of some blocks of 16 frequencies,
+//! the maps of all its units behind each other: `[slab][unit][channel][phase][block][re 16 | im 16]`. So the
+//! product at one block is a matrix product over maps whose every element is a vector of 16 frequencies, and what
+//! a product of a slab reads lies in a piece: of maps a transform long, it would read a line of every page.
 
 use std::ops::Range;
 
@@ -29,14 +30,6 @@ pub(crate) enum InLanes {
 }
 
 impl InLanes {
-    /// The layout's name among spectra.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            InLanes::Maps => "maps",
-            InLanes::Points => "points",
-        }
-    }
-
     /// Maps that are transformed at once.
     pub(super) fn maps(self) -> usize {
         match self {
@@ -144,6 +137,8 @@ pub(crate) struct Plan {
     /// Points of one transform, and blocks of 16 frequencies.
     pub(super) points: usize,
     blocks: usize,
+    /// Blocks of a map that stand together.
+    slab: usize,
 }
 
 impl Plan {
@@ -178,7 +173,7 @@ impl Plan {
             InLanes::Maps => cached / 4,
             InLanes::Points => 2 * machine.caches[0],
         };
-        let (group, fused) = (1, None);
+        let (group, fused, slab) = (1, None, 1);
         let mut plan = Plan {
             problem: *problem,
             pass,
@@ -191,6 +186,7 @@ impl Plan {
             near,
             points,
             blocks,
+            slab,
         };
         let units = problem.batch().checked_mul(tiling.tile_count()).ok_or_else(too_large)?;
         plan.group = if whole { units } else { plan.group_units(machine).min(units) };
@@ -201,6 +197,7 @@ impl Plan {
             return Err(too_large());
         }
         plan.fused = if whole { Fused::new(&plan, machine.caches) } else { None };
+        plan.slab = plan.blocks_together();
         Ok(plan)
     }
 
@@ -275,17 +272,25 @@ impl Plan {
         [rows, units * (group_in + group_out) + group_in * group_out]
     }
 
-    /// Rows of the product and blocks of frequencies that are a task: where points are in the lanes, as many blocks
-    /// as the second-level cache holds the three matrices of one group of channels of.
-    pub(crate) fn product_task(&self, [rows, elements]: [usize; 2]) -> [usize; 2] {
+    /// Rows of the product that are a task with one slab.
+    pub(crate) fn product_rows(&self, rows: usize) -> usize {
         let wanted = self.threads * TASKS_PER_THREAD;
-        match self.in_lanes {
-            InLanes::Maps => [rows.div_ceil(wanted.div_ceil(self.blocks).min(rows)), 1],
-            InLanes::Points => {
-                let fit = self.cached / 2 / (elements * COMPLEX_POINT * size_of::<f32>()).max(1);
-                [rows, fit.min(self.blocks / wanted).max(1)]
-            }
+        rows.div_ceil(wanted.div_ceil(self.slabs()).min(rows))
+    }
+
+    /// Blocks of a map that stand together: all where images are multiplied while they are in the cache, one where
+    /// maps are in the lanes, else as many as the second-level cache holds the three matrices of one group of channels of.
+    fn blocks_together(&self) -> usize {
+        if self.fused.is_some() {
+            return self.blocks;
         }
+        if self.in_lanes == InLanes::Maps {
+            return 1;
+        }
+        let [_, elements] = self.product_sizes(self.group);
+        let fit = self.cached / 2 / (elements * COMPLEX_POINT * size_of::<f32>()).max(1);
+        let most = fit.min(self.blocks / (self.threads * TASKS_PER_THREAD)).max(1);
+        self.blocks.div_ceil(self.blocks.div_ceil(most))
     }
 
     /// Blocks of 16 frequencies of one map.
@@ -293,29 +298,46 @@ impl Plan {
         self.blocks
     }
 
-    /// Blocks from one map, and from one block of frequencies, to the next in the spectra of so many maps.
-    pub(crate) fn steps(&self, maps: usize) -> [usize; 2] {
-        match self.in_lanes {
-            InLanes::Maps => [1, maps],
-            InLanes::Points => [self.blocks, 1],
-        }
+    /// Blocks of a map that stand together.
+    pub(crate) fn slab(&self) -> usize {
+        self.slab
+    }
+
+    /// Slabs of a map; the last one may be filled up.
+    pub(crate) fn slabs(&self) -> usize {
+        self.blocks.div_ceil(self.slab)
     }
 
     /// What tells the spectra of this tensor from others.
     pub(crate) fn key(&self, role: Role) -> SpectrumKey {
-        SpectrumKey { role, tiling: self.tiling, layout: self.in_lanes.name() }
+        let layout = match self.in_lanes {
+            InLanes::Maps => "maps",
+            InLanes::Points if self.slab == self.blocks => "points",
+            InLanes::Points => "slabs of points",
+        };
+        SpectrumKey { role, tiling: self.tiling, layout }
+    }
+
+    /// Values of the spectra of so many maps.
+    pub(crate) fn spectra_len_of(&self, maps: usize) -> usize {
+        self.slabs() * maps * self.slab * COMPLEX_POINT
     }
 
     /// Values of the spectra of this tensor over one group.
     pub(crate) fn spectra_len(&self, role: Role) -> usize {
-        self.maps(role, 0..self.group).count() * self.blocks() * COMPLEX_POINT
+        self.spectra_len_of(self.maps(role, 0..self.group).count())
+    }
+
+    /// Values of a spectrum before it is cut into slabs.
+    pub(crate) fn uncut_len(&self) -> usize {
+        if self.slab == self.blocks { 0 } else { self.blocks * COMPLEX_POINT }
     }
 
     /// Values of one worker's scratch, for [`InLanes::Maps`] in the order of [`super::lanes::LaneScratch`].
     pub(crate) fn scratch_lens(&self) -> [usize; 5] {
         if self.in_lanes == InLanes::Points {
             let fft = PlaneFft::scratch_len_of(&self.tiling.shape()).unwrap_or(0);
-            return [self.points, 0, fft, 0, 0];
+            return [self.points, self.uncut_len(), fft, 0, 0];
         }
         let fft = RealFft::scratch_len_of(&self.tiling.shape()).unwrap_or(0);
         let [_, _, row] = self.tiling.shape();

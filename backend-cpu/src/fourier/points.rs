@@ -1,10 +1,11 @@
 //! Between tensors and spectra: one map at a time, neighbouring points in the lanes.
 
 use conv_core::Role;
-use fft_core::PlaneFft;
+use fft_core::{COMPLEX_POINT, PlaneFft};
 
 use super::lanes::{Epilogue, FITS, Plane};
 use super::plan::{Map, Plan};
+use crate::raw::Columns;
 use crate::{counted, epilogue};
 
 /// The transform of one plan in both directions.
@@ -14,6 +15,47 @@ pub(crate) struct Points<'a> {
 }
 
 impl Points<'_> {
+    /// Transforms a map of a tensor to its slabs, the rows of `columns`.
+    pub(crate) fn forward_to_slabs(
+        &self,
+        role: Role,
+        map: Map,
+        tensor: &[f32],
+        columns: &mut Columns<'_>,
+        scratch: &mut [f32],
+    ) {
+        let (spectrum, scratch) = scratch.split_at_mut(self.plan.uncut_len());
+        let len = self.plan.blocks() * COMPLEX_POINT;
+        if columns.width() >= len {
+            return self.forward(role, map, tensor, &mut columns.row(0)[..len], scratch);
+        }
+        self.forward(role, map, tensor, spectrum, scratch);
+        for (number, part) in spectrum.chunks(self.plan.slab() * COMPLEX_POINT).enumerate() {
+            columns.row(number)[..part.len()].copy_from_slice(part);
+        }
+    }
+
+    /// Inverts the slabs of map `number` of `count` into a plane of the tensor. `tensor` begins with plane `first`.
+    pub(crate) fn inverse_from_slabs(
+        &self,
+        role: Role,
+        map: Map,
+        (spectra, number, count): (&[f32], usize, usize),
+        tensor: (usize, &mut [f32]),
+        epilogue: Epilogue<'_>,
+        scratch: &mut [f32],
+    ) {
+        let (spectrum, scratch) = scratch.split_at_mut(self.plan.uncut_len());
+        let [len, slab] = [self.plan.blocks(), self.plan.slab()].map(|blocks| blocks * COMPLEX_POINT);
+        if count == 1 || slab == len {
+            return self.inverse(role, map, &spectra[number * slab..][..len], tensor, epilogue, scratch);
+        }
+        for (part, maps) in spectrum.chunks_mut(slab).zip(spectra.chunks_exact(count * slab)) {
+            part.copy_from_slice(&maps[number * slab..][..part.len()]);
+        }
+        self.inverse(role, map, spectrum, tensor, epilogue, scratch);
+    }
+
     /// Transforms a map of a tensor to its spectrum.
     pub(crate) fn forward(
         &self,

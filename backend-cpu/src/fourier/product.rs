@@ -2,13 +2,12 @@
 //!
 //! Every matrix element is a vector of 16 frequencies, so no element is ever broadcast or packed and any
 //! number of channels is as good as any other. A tile of `3 × 3` outputs needs 12 loads for 36 fused
-//! multiply-adds. Blocking: `DEPTH` terms of three rows of the left operand stay in the first-level cache
-//! while `COLUMNS` columns of the right one, which stay in the second, pass by.
-
-use std::ops::Range;
+//! multiply-adds; 16 registers hold one of `2 × 2`, of 8 loads for 16. Blocking: `DEPTH` terms of a tile's rows
+//! of the left operand stay in the first-level cache while `COLUMNS` columns of the right one, which stay in
+//! the second, pass by.
 
 use crate::counted;
-use crate::raw::Columns;
+use crate::registers::registers;
 use conv_core::Pass;
 use fft_core::COMPLEX_POINT;
 use pulp::{Arch, Simd, WithSimd};
@@ -22,8 +21,14 @@ const DEPTH: usize = 64;
 /// Columns of the right operand that pass by at a time.
 const COLUMNS: usize = 48;
 
-/// Rows and columns of a register tile.
-const TILE: usize = 3;
+/// Rows and columns of the largest register tile: its sums, a factor of every column and one of a row.
+const fn largest(registers: usize) -> usize {
+    match registers {
+        32.. => 3,
+        16.. => 2,
+        _ => 1,
+    }
+}
 
 /// A matrix in a slice: element `(i, j)` at `first + i * rows_apart + j * columns_apart`.
 #[derive(Clone, Copy, Debug)]
@@ -48,13 +53,11 @@ impl View {
     }
 }
 
-/// Spectra to read: the maps of `view` at every block of frequencies.
+/// Spectra to read: the maps of `view`.
 #[derive(Clone, Copy)]
 pub(crate) struct Factor<'a> {
     pub(crate) elements: &'a [Element],
     pub(crate) view: View,
-    /// Elements from one map, and from one block of frequencies, to the next.
-    pub(crate) steps: [usize; 2],
 }
 
 impl<'a> Factor<'a> {
@@ -62,39 +65,34 @@ impl<'a> Factor<'a> {
         Factor { view: self.view.from(row, column), ..self }
     }
 
-    /// `N` rows or columns side by side, of `len` elements each: the first of each and what comes after it.
-    fn side_by_side<const N: usize>(&self, maps_apart: usize, len: usize) -> [&'a [Element]; N] {
-        let first = self.view.first * self.steps[0];
+    /// `N` rows or columns side by side, so many elements apart and of `len` elements each: the first of each and what
+    /// comes after it.
+    fn side_by_side<const N: usize>(&self, first: usize, apart: usize, len: usize) -> [&'a [Element]; N] {
         let mut parts = [&self.elements[first..][..len]; N];
         for (i, part) in parts.iter_mut().enumerate() {
-            *part = &self.elements[first + i * maps_apart * self.steps[0]..][..len];
+            *part = &self.elements[first + i * apart..][..len];
         }
         parts
     }
 }
 
-/// Spectra to write: a task's rectangle of their matrix, whose rows are maps or blocks of frequencies.
-pub(crate) struct Target<'a, 'c> {
-    pub(crate) columns: &'a mut Columns<'c>,
-    /// Counted in maps from the task's first.
-    pub(crate) view: View,
-    /// Else the rows are blocks and a row holds all maps.
-    pub(crate) rows_are_maps: bool,
-}
-
-/// `out (m × n) = left (m × k) · right (k × n)` at every one of `blocks`, where the pass says which factor is
+/// `out (m × n) = left (m × k) · right (k × n)` at every block of a slab, where the pass says which factor is
 /// conjugated; added to what is there where `add` is set.
-pub(crate) struct Product<'a, 'c> {
+pub(crate) struct Product<'a> {
     pub(crate) pass: Pass,
     pub(crate) sizes: [usize; 3],
-    pub(crate) blocks: Range<usize>,
+    /// Blocks of a map that stand together, and how many of them are multiplied.
+    pub(crate) slab: usize,
+    pub(crate) blocks: usize,
     pub(crate) left: Factor<'a>,
     pub(crate) right: Factor<'a>,
-    pub(crate) out: Target<'a, 'c>,
+    /// Spectra to write, and their maps.
+    pub(crate) out: &'a mut [Element],
+    pub(crate) view: View,
     pub(crate) add: bool,
 }
 
-impl Product<'_, '_> {
+impl Product<'_> {
     /// Computes it with the widest vectors there are.
     pub(crate) fn run(self) {
         Arch::new().dispatch(self);
@@ -106,7 +104,7 @@ const NEITHER: u8 = 0;
 const LEFT: u8 = 1;
 const RIGHT: u8 = 2;
 
-impl WithSimd for Product<'_, '_> {
+impl WithSimd for Product<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -119,19 +117,19 @@ impl WithSimd for Product<'_, '_> {
     }
 }
 
-impl Product<'_, '_> {
+impl Product<'_> {
     #[inline(always)]
     fn blocked<S: Simd, const CONJUGATE: u8>(&mut self, simd: S) {
-        let [m, n, k] = self.sizes;
+        let ([m, n, k], side) = (self.sizes, largest(registers::<S>()));
         for j in (0..n).step_by(COLUMNS) {
             let columns = COLUMNS.min(n - j);
             for k0 in (0..k).step_by(DEPTH) {
                 let depth = DEPTH.min(k - k0);
                 let add = self.add || k0 > 0;
-                for i in (0..m).step_by(TILE) {
-                    for j in (j..j + columns).step_by(TILE) {
+                for i in (0..m).step_by(side) {
+                    for j in (j..j + columns).step_by(side) {
                         let corner = [i, j, k0];
-                        let (rows, columns) = (TILE.min(m - i), TILE.min(n.min(j + TILE) - j));
+                        let (rows, columns) = (side.min(m - i), side.min(n - j));
                         self.tile::<S, CONJUGATE>(simd, [rows, columns, depth], corner, add);
                     }
                 }
@@ -164,38 +162,22 @@ impl Product<'_, '_> {
         [i, j, k]: [usize; 3],
         add: bool,
     ) {
-        counted::multiplied(8 * M * N * depth * COMPLEX_POINT / 2 * self.blocks.len());
+        // Nothing more of a tile that is larger than its registers is compiled.
+        assert!(M.max(N) <= largest(registers::<S>()), "a tile of {M} x {N}");
+        let Product { slab, blocks, .. } = *self;
+        counted::multiplied(8 * M * N * depth * COMPLEX_POINT / 2 * blocks);
         let (left, right) = (self.left.from(i, k), self.right.from(k, j));
-        let apart = [left.view.columns_apart * left.steps[0], right.view.rows_apart * right.steps[0]];
-        let reach = |apart: usize, factor: &Factor<'_>| {
-            (depth - 1) * apart + (self.blocks.end - 1) * factor.steps[1] + 1
-        };
-        let a = left.side_by_side::<M>(left.view.rows_apart, reach(apart[0], &left));
-        let b = right.side_by_side::<N>(right.view.columns_apart, reach(apart[1], &right));
-        let at = |block: usize| [block * left.steps[1], block * right.steps[1]];
-        let view = self.out.view.from(i, j);
-        if self.out.rows_are_maps {
-            let out = self.out.columns.tile::<M, N>(view.first, [view.rows_apart, view.columns_apart]);
-            for (number, block) in self.blocks.clone().enumerate() {
-                for part in 0..COMPLEX_POINT / 2 / S::F32_LANES {
-                    let sums = sums::<S, C, M, N>(simd, (&a, &b), (at(block), apart, depth), part);
-                    for row in 0..M {
-                        for column in 0..N {
-                            let out = &mut out[row][column].as_chunks_mut().0[number];
-                            store(simd, out, part, sums[row][column], add);
-                        }
-                    }
-                }
-            }
-        } else {
-            for (number, block) in self.blocks.clone().enumerate() {
-                let out = self.out.columns.row(number).as_chunks_mut().0;
-                for part in 0..COMPLEX_POINT / 2 / S::F32_LANES {
-                    let sums = sums::<S, C, M, N>(simd, (&a, &b), (at(block), apart, depth), part);
-                    for row in 0..M {
-                        for column in 0..N {
-                            store(simd, &mut out[view.at(row, column)], part, sums[row][column], add);
-                        }
+        let apart = [left.view.columns_apart * slab, right.view.rows_apart * slab];
+        let [a_len, b_len] = apart.map(|apart| (depth - 1) * apart + blocks);
+        let a = left.side_by_side::<M>(left.view.first * slab, left.view.rows_apart * slab, a_len);
+        let b = right.side_by_side::<N>(right.view.first * slab, right.view.columns_apart * slab, b_len);
+        let view = self.view.from(i, j);
+        for block in 0..blocks {
+            for part in 0..COMPLEX_POINT / 2 / S::F32_LANES {
+                let sums = sums::<S, C, M, N>(simd, (&a, &b), ([block; 2], apart, depth), part);
+                for (row, sums) in sums.iter().enumerate() {
+                    for (column, sum) in sums.iter().enumerate() {
+                        store(simd, &mut self.out[view.at(row, column) * slab + block], part, *sum, add);
                     }
                 }
             }

@@ -9,9 +9,9 @@ use super::{CHUNK, GroupMaps};
 use crate::fourier::lanes::Epilogue;
 use crate::fourier::plan::{Map, Plan, divided};
 use crate::fourier::points::Points;
-use crate::fourier::product::{Factor, Product, Target, View};
+use crate::fourier::product::{Factor, Product, View};
 use crate::fourier::{FourierKernel, as_elements};
-use crate::raw::{Block, with_columns};
+use crate::raw::Block;
 
 /// Some images and a group of channels.
 pub(super) struct Task<'a> {
@@ -149,13 +149,10 @@ impl Task<'_> {
         add: bool,
     ) {
         let (pass, blocks) = (self.plan().pass, self.plan().blocks());
-        let factor = |spectra, view| Factor { elements: as_elements(spectra), view, steps: [blocks, 1] };
+        let factor = |spectra, view| Factor { elements: as_elements(spectra), view };
         let (left, right) = (factor(left, left_view), factor(right, right_view));
-        let line = blocks * COMPLEX_POINT;
-        with_columns(out, line, line, |columns| {
-            let out = Target { columns, view, rows_are_maps: true };
-            Product { pass, sizes, blocks: 0..blocks, left, right, out, add }.run();
-        });
+        let out = out.as_chunks_mut().0;
+        Product { pass, sizes, slab: blocks, blocks, left, right, out, view, add }.run();
     }
 
     /// The group's weights as a matrix of terms and columns, from these on.
