@@ -15,6 +15,7 @@ use hardware::Hardware;
 static TABLES: &[(&str, &str)] = &[
     ("x86-avx512", include_str!("../machines/x86-avx512.toml")),
     ("x86-avx2", include_str!("../machines/x86-avx2.toml")),
+    ("x86-avx2-epyc", include_str!("../machines/x86-avx2-epyc.toml")),
 ];
 
 /// The machine this program runs on, with as many threads as the current rayon pool. Looked at once per
