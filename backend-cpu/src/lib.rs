@@ -17,6 +17,9 @@ mod buffer;
 #[cfg(feature = "candle")]
 pub mod candle;
 mod channels;
+#[cfg(feature = "counted")]
+pub mod counted;
+#[cfg(not(feature = "counted"))]
 mod counted;
 mod depthwise;
 mod direct;
