@@ -53,7 +53,7 @@ impl Kind {
     }
 
     /// Rows and vectors of the widest register tile.
-    fn widest(self, registers: usize) -> [usize; 2] {
+    const fn widest(self, registers: usize) -> [usize; 2] {
         match (self, registers) {
             (Kind::Real, 32..) => [MOST_ROWS, 4],
             (Kind::Real, 16..) | (Kind::Complex, 32..) => [MOST_ROWS, 2],
@@ -180,8 +180,7 @@ impl Product<'_> {
         out: &mut Columns<'_>,
     ) {
         // Nothing more of a tile that is larger than its registers is compiled.
-        let [rows, vectors] = if K == REAL { Kind::Real } else { Kind::Complex }.widest(registers::<S>());
-        assert!(M <= rows && N <= vectors, "a tile of {M} x {N}");
+        assert!(const { fits::<S>(K, [M, N]) }, "a tile of {M} x {N}");
         counted::multiplied(if K == REAL { 2 } else { 8 } * M * N * S::F32_LANES * corner.terms.len());
         let mut sums = [[[simd.splat_f32s(0.0); 2]; N]; M];
         match self.left {
@@ -302,6 +301,12 @@ fn add<S: Simd, const K: bool, const N: usize>(
     for (sum, factor) in sums.iter_mut().zip(factors) {
         *sum = multiply_add::<S, K>(simd, [re, im], factor, *sum);
     }
+}
+
+/// Whether a tile fits the registers.
+const fn fits<S: Simd>(real: bool, [rows, vectors]: [usize; 2]) -> bool {
+    let most = if real { Kind::Real } else { Kind::Complex }.widest(registers::<S>());
+    rows <= most[0] && vectors <= most[1]
 }
 
 /// f32 values of an element.

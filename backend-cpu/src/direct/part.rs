@@ -55,7 +55,11 @@ impl Task<'_, '_> {
     /// With tiles of `V` chunks, or of `NARROW` where there are only 16 registers.
     #[inline(always)]
     fn blocks<S: Simd, const R: usize, const V: usize, const NARROW: usize>(self, simd: S) {
-        if S::REGISTER_COUNT >= 32 { self.passes::<S, R, V>(simd) } else { self.passes::<S, R, NARROW>(simd) }
+        if const { S::REGISTER_COUNT >= 32 } {
+            self.passes::<S, R, V>(simd)
+        } else {
+            self.passes::<S, R, NARROW>(simd)
+        }
     }
 
     /// Every class of targets, in passes over blocks of its terms, each adding to the one before: the packed

@@ -99,7 +99,11 @@ impl Task<'_, '_> {
     /// With tiles of `J` weights, or of `NARROW` where there are only 16 registers.
     #[inline(always)]
     fn blocks<S: Simd, const R: usize, const J: usize, const NARROW: usize>(self, simd: S) {
-        if S::REGISTER_COUNT >= 32 { self.tiles::<S, R, J>(simd) } else { self.tiles::<S, R, NARROW>(simd) }
+        if const { S::REGISTER_COUNT >= 32 } {
+            self.tiles::<S, R, J>(simd)
+        } else {
+            self.tiles::<S, R, NARROW>(simd)
+        }
     }
 
     /// Sums [`MOST_TILES`] tiles at a time over a few images whose rows stay in first-level cache; then the sums

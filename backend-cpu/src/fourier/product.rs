@@ -163,7 +163,10 @@ impl Product<'_> {
         add: bool,
     ) {
         // Nothing more of a tile that is larger than its registers is compiled.
-        assert!(M.max(N) <= largest(registers::<S>()), "a tile of {M} x {N}");
+        assert!(
+            const { M <= largest(registers::<S>()) && N <= largest(registers::<S>()) },
+            "a tile of {M} x {N}"
+        );
         let Product { slab, blocks, .. } = *self;
         counted::multiplied(8 * M * N * depth * COMPLEX_POINT / 2 * blocks);
         let (left, right) = (self.left.from(i, k), self.right.from(k, j));

@@ -49,7 +49,7 @@ impl WithSimd for Dots<'_, '_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        let most = if S::REGISTER_COUNT >= 32 { 4 } else { 2 };
+        let most = if const { S::REGISTER_COUNT >= 32 } { 4 } else { 2 };
         (0..self.count).for_each(|image| self.out.row(image).fill(0.0));
         for first in (0..self.terms).step_by(CHUNK) {
             let terms = first..(first + CHUNK).min(self.terms);

@@ -106,7 +106,7 @@ impl Products<'_> {
     /// The tile of `V` vectors from number `first` on.
     #[inline(always)]
     fn tile<S: Simd, const R: usize, const V: usize>(&mut self, simd: S, first: usize) {
-        assert!(V <= widest(registers::<S>(), R), "a tile of {R} x {V}");
+        assert!(const { V <= widest(registers::<S>(), R) }, "a tile of {R} x {V}");
         let most = self.offsets.iter().max().copied().unwrap_or(0);
         let reach = (self.channels - 1) * self.map + most + S::F32_LANES;
         let mut source = [&[][..]; V];
@@ -221,7 +221,7 @@ impl Sums<'_> {
     /// The tile of `J` terms from number `first` on.
     #[inline(always)]
     fn tile<S: Simd, const R: usize, const J: usize>(&mut self, simd: S, first: usize) {
-        assert!(J <= widest(registers::<S>(), R), "a tile of {R} x {J}");
+        assert!(const { J <= widest(registers::<S>(), R) }, "a tile of {R} x {J}");
         let mut at = [0; J];
         for (j, at) in at.iter_mut().enumerate() {
             *at = self.place(first + j);
