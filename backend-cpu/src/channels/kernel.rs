@@ -16,18 +16,18 @@ pub(crate) const MOST_STEP: usize = 2;
 /// Columns of the widest tile of one row of one block.
 const MOST_COLUMNS: usize = 14;
 
-/// Columns of the widest tile of two blocks.
+/// Columns of the widest tile of two vectors.
 const MOST_SHARED: usize = 12;
 
-/// Columns of the widest tile of so many rows and blocks: sums that leave registers for the weights of a run and what
-/// they meet. Two blocks do not fit 16 registers.
-const fn widest(registers: usize, [rows, blocks]: [usize; 2]) -> usize {
-    match (registers, blocks) {
+/// Columns of the widest tile of so many rows and vectors: sums that leave registers for the weights of a run, or of a tap
+/// where two vectors have 16 registers, and what they meet.
+const fn widest(registers: usize, [rows, vectors]: [usize; 2]) -> usize {
+    match (registers, vectors) {
         (32.., 1) => MOST_COLUMNS / rows,
-        (32.., _) => MOST_SHARED / rows,
+        (32.., _) => MOST_SHARED,
         (16.., 1) => (MOST_COLUMNS - RUN + 1) / rows,
-        (_, 1) => 1,
-        _ => 0,
+        (16.., _) => MOST_SHARED / 2,
+        _ => 1,
     }
 }
 
@@ -67,9 +67,10 @@ pub(super) struct Place {
     pub(super) weight: usize,
 }
 
-/// Taps of a row, by [`RUN`]s of neighbouring sources and alone.
+/// Taps of a row, all one by one; or by [`RUN`]s of neighbouring sources and alone.
 #[derive(Debug)]
 pub(super) struct Columns {
+    all: Vec<[Place; 1]>,
     runs: Vec<[Place; RUN]>,
     alone: Vec<[Place; 1]>,
 }
@@ -77,7 +78,8 @@ pub(super) struct Columns {
 impl Columns {
     pub(super) fn new(mut taps: Vec<Place>) -> Columns {
         taps.sort_by_key(|tap| tap.source);
-        let mut columns = Columns { runs: Vec::new(), alone: Vec::new() };
+        let all = taps.iter().map(|tap| [*tap]).collect();
+        let mut columns = Columns { all, runs: Vec::new(), alone: Vec::new() };
         let mut rest = &taps[..];
         while let Some((first, others)) = rest.split_first() {
             let run = rest.first_chunk().filter(|run: &&[Place; RUN]| {
@@ -95,10 +97,6 @@ impl Columns {
             }
         }
         columns
-    }
-
-    fn len(&self) -> usize {
-        self.runs.len() * RUN + self.alone.len()
     }
 }
 
@@ -141,26 +139,29 @@ impl<T: Value> WithSimd for Row<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        if T::CHANNELS == 1 && self.biases.len() == 2 && registers::<S>() >= 32 {
-            return self.tiles::<S, 1, 1, 2>(simd, 0);
-        }
-        for block in 0..self.biases.len() {
-            if T::CHANNELS > 1 && self.step > 1 {
-                self.tiles::<S, MOST_STEP, 1, 1>(simd, block);
-            } else if T::CHANNELS == 1 && self.below.is_some() {
-                self.tiles::<S, 1, 2, 1>(simd, block);
-            } else {
-                self.tiles::<S, 1, 1, 1>(simd, block);
+        // Vectors that meet the same values share them. What a constant excludes is not compiled.
+        if const { T::CHANNELS > 1 } {
+            match self.step {
+                1 => self.tiles::<S, 1, 1, 1>(simd),
+                _ => self.tiles::<S, MOST_STEP, 1, 1>(simd),
             }
+        } else if self.below.is_some() {
+            self.tiles::<S, 1, 2, 1>(simd);
+        } else if const { registers::<S>() > 0 && parts::<S>() > 1 } {
+            self.tiles::<S, 1, 1, 2>(simd);
+        } else if const { registers::<S>() > 0 } && self.biases.len() > 1 {
+            self.tiles::<S, 1, 1, 2>(simd);
+        } else {
+            self.tiles::<S, 1, 1, 1>(simd);
         }
     }
 }
 
 /// Calls `$self.tile` for as many columns as the range has.
 macro_rules! of_len {
-    ($self:ident, $simd:ident, $block:ident, $range:expr, $($len:literal),*) => {
+    ($self:ident, $simd:ident, $vector:ident, $range:expr, $($len:literal),*) => {
         match $range.len() {
-            $($len => $self.tile::<S, STEP, ROWS, BLOCKS, $len>($simd, $block, $range.start),)*
+            $($len => $self.tile::<S, STEP, ROWS, VECTORS, $len>($simd, $vector, $range.start),)*
             _ => unreachable!("a tile of 1 to {MOST_COLUMNS} columns"),
         }
     };
@@ -168,97 +169,108 @@ macro_rules! of_len {
 
 impl<T: Value> Row<'_, T> {
     #[inline(always)]
-    fn tiles<S: Simd, const STEP: usize, const ROWS: usize, const BLOCKS: usize>(
-        &mut self,
-        simd: S,
-        block: usize,
-    ) {
-        for range in blocks(self.targets, widest(registers::<S>(), [ROWS, BLOCKS])) {
-            of_len!(self, simd, block, range, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14);
+    fn tiles<S: Simd, const STEP: usize, const ROWS: usize, const VECTORS: usize>(&mut self, simd: S) {
+        for range in blocks(self.targets, widest(registers::<S>(), [ROWS, VECTORS])) {
+            for vector in (0..self.biases.len() * parts::<S>()).step_by(VECTORS) {
+                of_len!(self, simd, vector, range, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14);
+            }
         }
     }
 
-    /// `X` targets of each row and block, from number `first` and from this block on.
+    /// `X` targets of each row and vector, from number `first` and from this vector of the blocks on.
     #[inline(always)]
-    fn tile<S: Simd, const STEP: usize, const ROWS: usize, const BLOCKS: usize, const X: usize>(
+    fn tile<S: Simd, const STEP: usize, const ROWS: usize, const VECTORS: usize, const X: usize>(
         &mut self,
         simd: S,
-        block: usize,
+        vector: usize,
         first: usize,
     ) {
         // Nothing more of a tile that is wider than its registers is compiled.
-        assert!(X <= widest(registers::<S>(), [ROWS, BLOCKS]), "a tile of {BLOCKS} x {ROWS} x {X}");
-        let terms = self.channels * self.rows.len() * self.columns.len();
-        counted::multiplied(2 * LANES * ROWS * BLOCKS * X * terms);
+        assert!(
+            const { X <= widest(registers::<S>(), [ROWS, VECTORS]) },
+            "a tile of {VECTORS} x {ROWS} x {X}"
+        );
+        let terms = self.channels * self.rows.len() * self.columns.all.len();
+        counted::multiplied(2 * S::F32_LANES * ROWS * VECTORS * X * terms);
         let ([below, to_below], len) = (self.below.unwrap_or_default(), self.channels * self.points);
+        let of = |number: usize| [(vector + number) / parts::<S>(), (vector + number) % parts::<S>()];
+        // With 16 registers two vectors have none left for the weights of a run.
+        let Columns { all, runs, alone } = self.columns;
+        let by_runs = VECTORS == 1 || registers::<S>() >= 32;
+        let (runs, alone) = if by_runs { (&runs[..], alone) } else { (&[][..], all) };
         // Loops over the sums are of constant length, lest these be kept in memory.
-        let biases = self.biases[block..].first_chunk::<BLOCKS>().expect("one a block");
-        for part in 0..LANES / S::F32_LANES {
-            let mut sums = [[[simd.splat_f32s(0.0); X]; BLOCKS]; ROWS];
-            for channel in 0..self.channels {
-                let source = &self.source[channel * self.map + first * STEP..];
-                let mut weights = [&[][..]; BLOCKS];
-                for (number, weights) in weights.iter_mut().enumerate() {
-                    *weights = &self.weights[(block + number) * len + channel * self.points..][..self.points];
+        let mut sums = [[[simd.splat_f32s(0.0); X]; VECTORS]; ROWS];
+        for channel in 0..self.channels {
+            let source = &self.source[channel * self.map + first * STEP..];
+            let mut weights = [(&[][..], 0); VECTORS];
+            for (number, weights) in weights.iter_mut().enumerate() {
+                let [block, part] = of(number);
+                *weights = (&self.weights[block * len + channel * self.points..][..self.points], part);
+            }
+            for row in self.rows {
+                for taps in runs {
+                    add::<S, T, STEP, ROWS, VECTORS, X, RUN>(
+                        simd,
+                        (source, weights),
+                        row,
+                        taps,
+                        below,
+                        &mut sums,
+                    );
                 }
-                for row in self.rows {
-                    for taps in &self.columns.runs {
-                        add::<S, T, STEP, ROWS, BLOCKS, X, RUN>(
-                            simd,
-                            (source, weights, part),
-                            row,
-                            taps,
-                            below,
-                            &mut sums,
-                        );
-                    }
-                    for tap in &self.columns.alone {
-                        add::<S, T, STEP, ROWS, BLOCKS, X, 1>(
-                            simd,
-                            (source, weights, part),
-                            row,
-                            tap,
-                            below,
-                            &mut sums,
-                        );
-                    }
+                for tap in alone {
+                    add::<S, T, STEP, ROWS, VECTORS, X, 1>(
+                        simd,
+                        (source, weights),
+                        row,
+                        tap,
+                        below,
+                        &mut sums,
+                    );
                 }
             }
-            for (row, sums) in sums.iter().enumerate() {
-                for (number, (sums, bias)) in sums.iter().zip(biases).enumerate() {
-                    let begin = (block + number) * self.block + row * to_below + first * self.apart;
-                    let (zero, bias) = (simd.splat_f32s(0.0), bias.vector(simd, part));
-                    for (sum, to) in sums.iter().zip(self.to[begin..].iter_mut().step_by(self.apart)) {
-                        let sum = simd.add_f32s(*sum, bias);
-                        let kept = simd.select_f32s(simd.less_than_f32s(sum, zero), zero, sum);
-                        S::as_mut_simd_f32s(to).0[part] = if self.relu { kept } else { sum };
-                    }
+        }
+        for (row, sums) in sums.iter().enumerate() {
+            for (number, sums) in sums.iter().enumerate() {
+                let [block, part] = of(number);
+                let begin = block * self.block + row * to_below + first * self.apart;
+                let (zero, bias) = (simd.splat_f32s(0.0), self.biases[block].vector(simd, part));
+                for (sum, to) in sums.iter().zip(self.to[begin..].iter_mut().step_by(self.apart)) {
+                    let sum = simd.add_f32s(*sum, bias);
+                    let kept = simd.select_f32s(simd.less_than_f32s(sum, zero), zero, sum);
+                    S::as_mut_simd_f32s(to).0[part] = if self.relu { kept } else { sum };
                 }
             }
         }
     }
 }
 
-/// Adds what `X` targets of each row and block meet at `J` neighbouring taps; the rows' sources are `below` values apart.
+/// Vectors of a block.
+const fn parts<S: Simd>() -> usize {
+    LANES / S::F32_LANES
+}
+
+/// Adds what `X` targets of each row and vector meet at `J` neighbouring taps; the rows' sources are `below` values apart.
+/// Weights are those of a block, and the vector among them.
 #[inline(always)]
 fn add<
     S: Simd,
     T: Value,
     const STEP: usize,
     const ROWS: usize,
-    const BLOCKS: usize,
+    const VECTORS: usize,
     const X: usize,
     const J: usize,
 >(
     simd: S,
-    (source, weights, part): (&[T], [&[Element]; BLOCKS], usize),
+    (source, weights): (&[T], [(&[Element], usize); VECTORS]),
     row: &Place,
     taps: &[Place; J],
     below: usize,
-    sums: &mut [[[S::f32s; X]; BLOCKS]; ROWS],
+    sums: &mut [[[S::f32s; X]; VECTORS]; ROWS],
 ) {
-    let mut factors = [[simd.splat_f32s(0.0); J]; BLOCKS];
-    for (factors, weights) in factors.iter_mut().zip(weights) {
+    let mut factors = [[simd.splat_f32s(0.0); J]; VECTORS];
+    for (factors, (weights, part)) in factors.iter_mut().zip(weights) {
         for (factor, tap) in factors.iter_mut().zip(taps) {
             *factor = weights[row.weight + tap.weight].vector(simd, part);
         }
@@ -267,7 +279,7 @@ fn add<
         let met = &source[row.source + taps[0].source + number * below..][..(X - 1) * STEP + J];
         for x in 0..X {
             for (j, met) in met[x * STEP..][..J].iter().enumerate() {
-                let met = met.vector(simd, part);
+                let met = met.vector(simd, weights[0].1);
                 for (sums, factors) in sums.iter_mut().zip(&factors) {
                     sums[x] = simd.mul_add_e_f32s(factors[j], met, sums[x]);
                 }
@@ -351,17 +363,17 @@ impl<T: Value> Sum<'_, T> {
                     *met = &self.source[source + k * self.apart..][..(len - 1) * step + J];
                 }
                 // Neighbouring gradients share what they meet.
-                let (fours, rest) = match UNIT && J <= RUN && registers::<S>() >= 32 {
-                    true => gradient.as_chunks::<SHARED>(),
-                    false => (&[][..], gradient),
-                };
-                for (number, four) in fours.iter().enumerate() {
-                    for (sums, met) in sums.iter_mut().zip(met) {
-                        let met = &met[number * SHARED..][..SHARED + J - 1];
-                        for (t, gradient) in four.iter().enumerate() {
-                            let gradient = gradient.vector(simd, part);
-                            for (sum, met) in sums.iter_mut().zip(&met[t..]) {
-                                *sum = simd.mul_add_e_f32s(gradient, met.vector(simd, part), *sum);
+                let (mut fours, mut rest) = (&[][..], gradient);
+                if const { UNIT && J <= RUN && registers::<S>() >= 32 } {
+                    (fours, rest) = gradient.as_chunks::<SHARED>();
+                    for (number, four) in fours.iter().enumerate() {
+                        for (sums, met) in sums.iter_mut().zip(met) {
+                            let met = &met[number * SHARED..][..SHARED + J - 1];
+                            for (t, gradient) in four.iter().enumerate() {
+                                let gradient = gradient.vector(simd, part);
+                                for (sum, met) in sums.iter_mut().zip(&met[t..]) {
+                                    *sum = simd.mul_add_e_f32s(gradient, met.vector(simd, part), *sum);
+                                }
                             }
                         }
                     }
