@@ -88,8 +88,8 @@ fn place(stride: usize, begin: usize, from: &[f32], to: &mut [f32]) {
     }
 }
 
-/// Periods that are dealt at once, a vector for every residue: in long rows, and in short ones.
-const DEALT: [usize; 2] = [16, 4];
+/// Periods that are dealt at once, a vector for every residue: in long rows, and in shorter ones.
+const DEALT: [usize; 3] = [16, 8, 4];
 
 /// The same for a stride of `N`, many periods at once.
 #[inline(always)]
@@ -101,6 +101,7 @@ fn deal<const N: usize>(begin: usize, from: &[f32], to: &mut [f32]) {
     match periods.len() {
         len if len >= DEALT[0] => deal_periods::<N, { DEALT[0] }>(first / N, periods, to),
         len if len >= DEALT[1] => deal_periods::<N, { DEALT[1] }>(first / N, periods, to),
+        len if len >= DEALT[2] => deal_periods::<N, { DEALT[2] }>(first / N, periods, to),
         _ => return place(N, first, rest, to),
     };
     place(N, first + N * periods.len(), tail, to);
