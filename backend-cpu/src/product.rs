@@ -27,7 +27,7 @@ pub(crate) enum Kind {
 /// f32 values of a row of a panel: what the widest register tile takes of a term.
 pub(crate) const PANEL: usize = 64;
 
-/// Terms of `right` that are used by all rows before the next ones: 16 KiB.
+/// Terms of `right` that are used by all rows before the next ones: 16 KiB; and up to [`LANES`] more, lest a few be left.
 const DEPTH: usize = 64;
 
 /// Rows of the widest register tile.
@@ -134,8 +134,11 @@ impl Product<'_> {
         let mut vector = 0;
         while vector < vectors {
             let width = wide.min(vectors - vector);
-            for first in (0..terms).step_by(DEPTH) {
-                let terms = first..(first + DEPTH).min(terms);
+            let mut first = 0;
+            while first < terms {
+                let end = if terms - first <= DEPTH + LANES { terms } else { first + DEPTH };
+                let terms = first..end;
+                first = end;
                 for part in 0..parts {
                     let (row, end) = match self.left {
                         Scalars::Blocks(..) => (part * most, rows.min((part + 1) * most)),
