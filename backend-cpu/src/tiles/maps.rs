@@ -46,8 +46,8 @@ pub(crate) struct Maps<T> {
     /// Blocks of made channels of a panel.
     panel: usize,
     threads: usize,
-    /// Half of the bytes of the third-level cache.
-    cached: f64,
+    /// Bytes that a task may keep in the second-level cache, and half of those of the third-level cache.
+    cached: [f64; 2],
 }
 
 impl<T: Transform> Maps<T> {
@@ -72,7 +72,7 @@ impl<T: Transform> Maps<T> {
             tasks: Tasks::Groups,
             chunk: 1,
             threads: machine.threads.max(1),
-            cached: machine.caches[2] as f64 / 2.0,
+            cached: [machine.caches[1] as f64 * 1.5, machine.caches[2] as f64 / 2.0],
         };
         maps.checked().ok_or_else(too_large)?;
         let cache = machine.caches[1] / size_of::<f32>();
@@ -126,7 +126,8 @@ impl<T: Transform> Maps<T> {
     }
 
     /// Bytes from and to memory besides the tensors, or from the third-level cache where the kept points fit half of it:
-    /// they are written once and read by every task, or once where tasks are points.
+    /// they are written once and read by every task, or once where tasks are points. What a task has for itself is written
+    /// and read for every panel and chunk; that counts where the second-level cache does not hold it.
     fn bytes(&self) -> f64 {
         let groups = self.grid.group_count() as f64;
         let [weights, tiles, products] = self.kept_lens().map(|len| 4.0 * len as f64);
@@ -135,8 +136,15 @@ impl<T: Transform> Maps<T> {
             Tasks::Panels => self.panels() as f64,
             Tasks::Points => 1.0,
         };
-        let of = |kept: f64| kept * (1.0 + times * if kept < self.cached { CACHED } else { 1.0 });
-        of(weights) + of(tiles) + of(products)
+        let share = |bytes: f64| if bytes < self.cached[1] { CACHED } else { 1.0 };
+        let of = |kept: f64| kept * (1.0 + times * share(kept));
+        let own = 4.0 * self.own_len() as f64;
+        let rounds = groups * (self.panels() * self.chunks()) as f64;
+        let spilled = match own > self.cached[0] {
+            true => 2.0 * rounds * own * share(own * self.threads as f64),
+            false => 0.0,
+        };
+        of(weights) + of(tiles) + of(products) + spilled
     }
 
     fn panels(&self) -> usize {
@@ -199,13 +207,17 @@ impl<T: Transform> Maps<T> {
         }
     }
 
-    fn scratch_len(&self) -> usize {
-        let private = match self.tasks {
+    /// Points that a task has for itself.
+    fn own_len(&self) -> usize {
+        match self.tasks {
             Tasks::Groups => self.tiles().len() + self.products().len(),
             Tasks::Panels => self.weights().len() + self.products().len(),
             Tasks::Points => 0,
-        };
-        private + self.strip_len() + self.transform.scratch_len()
+        }
+    }
+
+    fn scratch_len(&self) -> usize {
+        self.own_len() + self.strip_len() + self.transform.scratch_len()
     }
 }
 
