@@ -1,7 +1,7 @@
 //! `mpirun -n 2 train`: the losses of one process, and the end of all where one fails.
 //!
-//! Run with `cargo test --package examples --features mpi --test mpi`, after
-//! `cargo build --package examples --features mpi --example train`.
+//! Run with `cargo test --workspace --features examples/mpi --test mpi`, after
+//! `cargo build --workspace --features examples/mpi --example train`.
 
 #![cfg(feature = "mpi")]
 
