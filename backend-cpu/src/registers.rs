@@ -1,4 +1,4 @@
-//! How many registers a tile may fill.
+//! How many registers a tile may fill. Kernels ask in `const` blocks: what these exclude is dropped before it is compiled.
 
 use pulp::Simd;
 

@@ -147,9 +147,9 @@ impl<T: Value> WithSimd for Row<'_, T> {
             }
         } else if self.below.is_some() {
             self.tiles::<S, 1, 2, 1>(simd);
-        } else if const { registers::<S>() > 0 && parts::<S>() > 1 } {
-            self.tiles::<S, 1, 1, 2>(simd);
-        } else if const { registers::<S>() > 0 } && self.biases.len() > 1 {
+        } else if const { registers::<S>() > 0 && parts::<S>() > 1 }
+            || const { registers::<S>() > 0 } && self.biases.len() > 1
+        {
             self.tiles::<S, 1, 1, 2>(simd);
         } else {
             self.tiles::<S, 1, 1, 1>(simd);
