@@ -24,9 +24,6 @@ const ONCE: f64 = 20.0;
 /// Runs shorter than this are preceded, every turn, by one that is not timed: the others emptied the caches.
 const CACHED: f64 = 0.05;
 
-/// Between turns, so that the threads of a candidate in another process come to rest.
-const REST: Duration = Duration::from_millis(3);
-
 /// Something that can be run again and again.
 pub(crate) trait Candidate {
     /// Seconds of each of `runs` runs.
@@ -34,6 +31,11 @@ pub(crate) trait Candidate {
     /// # Errors
     /// Why it cannot run.
     fn run(&mut self, runs: usize) -> Result<Vec<f64>, Failure>;
+
+    /// How long its threads may keep the processors busy after a run.
+    fn rest(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// Seconds of the runs of one candidate, sorted.
@@ -91,8 +93,8 @@ fn take_turns_beside(
     for round in 0..MOST_ROUNDS {
         for (candidate, turns) in candidates.iter_mut().zip(&mut taken) {
             if turns.wants(round) {
-                std::thread::sleep(REST);
                 turns.take(*candidate, seconds, &mut stolen);
+                std::thread::sleep(candidate.rest());
             }
         }
     }
@@ -122,7 +124,9 @@ struct Turns {
 
 impl Turns {
     fn begin(candidate: &mut dyn Candidate) -> Self {
-        match candidate.run(1) {
+        let first = candidate.run(1);
+        std::thread::sleep(candidate.rest());
+        match first {
             Ok(first) if first[0] > ONCE => {
                 Turns { found: Ok(Runs { quiet: first.clone(), all: first }), left: 0 }
             }
