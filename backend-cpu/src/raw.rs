@@ -194,18 +194,46 @@ impl Block<'_> {
         channels: Range<usize>,
         columns: Range<usize>,
     ) -> [&mut [f32]; N] {
-        let asked = [image..image + 1, channels.clone(), slice..slice + 1, row..row + 1, columns.clone()];
-        for (asked, owned) in asked.iter().zip(&self.ranges) {
-            assert!(owned.start <= asked.start && asked.end <= owned.end, "{asked:?} is not in {owned:?}");
-        }
-        let [_, all, slices, height, width] = self.shape;
         let mut rows: [&mut [f32]; N] = std::array::from_fn(|_| &mut [][..]);
         for (channel, to) in channels.zip(&mut rows) {
-            let begin = (((image * all + channel) * slices + slice) * height + row) * width;
-            // SAFETY: only this task owns this box, `&mut self` keeps its rows apart in time, and the channels differ.
-            *to = unsafe { self.tensor.part(begin + columns.start..begin + columns.end) };
+            // SAFETY: `&mut self` keeps the rows apart in time, and the channels differ.
+            *to = unsafe { self.row([image, channel, slice, row], columns.clone()) };
         }
         rows
+    }
+
+    /// The same columns of the same channel, slice and row of `N` neighbouring images at most; none of images that are not
+    /// asked for.
+    pub(crate) fn images<const N: usize>(
+        &mut self,
+        images: Range<usize>,
+        [channel, slice, row]: [usize; 3],
+        columns: Range<usize>,
+    ) -> [&mut [f32]; N] {
+        let mut rows: [&mut [f32]; N] = std::array::from_fn(|_| &mut [][..]);
+        for (image, to) in images.zip(&mut rows) {
+            // SAFETY: `&mut self` keeps the rows apart in time, and the images differ.
+            *to = unsafe { self.row([image, channel, slice, row], columns.clone()) };
+        }
+        rows
+    }
+
+    /// Columns of a row: of an image, channel and slice.
+    ///
+    /// # Safety
+    /// No two rows that live at the same time overlap.
+    unsafe fn row<'a>(&self, place: [usize; 4], columns: Range<usize>) -> &'a mut [f32]
+    where
+        Self: 'a,
+    {
+        let owned = self.ranges.iter().zip(place).all(|(owned, at)| owned.contains(&at));
+        let end = &self.ranges[4];
+        assert!(owned && end.start <= columns.start && columns.end <= end.end, "{columns:?} at {place:?}");
+        let [_, channels, slices, height, width] = self.shape;
+        let [image, channel, slice, row] = place;
+        let begin = (((image * channels + channel) * slices + slice) * height + row) * width;
+        // SAFETY: only this task owns this box, and the caller keeps its rows apart.
+        unsafe { self.tensor.part(begin + columns.start..begin + columns.end) }
     }
 }
 

@@ -62,9 +62,9 @@ pub(super) fn idle(targets: usize, pairs: bool, shared: bool) -> f64 {
 
 /// Where a tap or a row of taps is: elements from the first, and its number among the weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) source: usize,
-    pub(super) weight: usize,
+pub(crate) struct Place {
+    pub(crate) source: usize,
+    pub(crate) weight: usize,
 }
 
 /// Taps of a row, all one by one; or by [`RUN`]s of neighbouring sources and alone.

@@ -104,8 +104,7 @@ impl Value for f32 {
 
     fn load(field: &Field, source: &Source<'_>, to: &mut [f32]) {
         let layout = Layout::new(field.classes);
-        let points: usize = source.shape.iter().product();
-        let maps = source.tensor[source.first..].chunks_exact(points).take(source.maps);
+        let maps = source.tensor[source.first..].chunks_exact(source.apart).take(source.maps);
         for (map, to) in maps.zip(to.chunks_exact_mut(layout.map)) {
             pad(&layout, source.shape, map, to);
         }

@@ -221,8 +221,8 @@ impl<T: Value> Task<'_, T> {
                 let fields = [self.weights.field(&outputs), gradients(&outputs)];
                 T::load(&fields[0], &self.input(image), input);
                 let (made, shape) = (problem.out_channels(), problem.output_shape());
-                let first = (image * made + self.channels.start) * shape.iter().product::<usize>();
-                let source = Source { tensor: self.tensors[1], first, maps: self.channels.len(), shape };
+                let map = image * made + self.channels.start;
+                let source = Source::new(self.tensors[1], map, self.channels.len(), shape);
                 Element::load(&fields[1], &source, gradient);
                 let copies = (T::of(input), Element::of(gradient));
                 self.tiles.iter().for_each(|tile| self.add(tile, &outputs, fields, copies, sums));
@@ -236,8 +236,7 @@ impl<T: Value> Task<'_, T> {
         let summed = problem.group_in();
         let map = (image * problem.groups() + self.channels.start / problem.group_out()) * summed;
         let maps = if T::CHANNELS == LANES { self.channels.len() } else { summed };
-        let shape = problem.input_shape();
-        Source { tensor: self.tensors[0], first: map * shape.iter().product::<usize>(), maps, shape }
+        Source::new(self.tensors[0], map, maps, problem.input_shape())
     }
 
     /// Adds the products of a box of outputs to the sums of a tile.

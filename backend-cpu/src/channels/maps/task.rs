@@ -71,7 +71,6 @@ impl<T: Value> Task<'_, T> {
         let [made, summed] = channels(problem, *pass);
         let map = (image * problem.groups() + self.channels.start / made) * summed;
         let maps = if T::CHANNELS == LANES { self.channels.len() } else { summed };
-        let first = map * shapes[0].iter().product::<usize>();
-        T::load(field, &Source { tensor: self.source, first, maps, shape: shapes[0] }, to);
+        T::load(field, &Source::new(self.source, map, maps, shapes[0]), to);
     }
 }

@@ -169,16 +169,10 @@ impl<T: Transform> Task<'_, T> {
         let Maps { grid, transform, .. } = self.maps;
         let (summed, spectrum) = (self.maps.channels()[1], self.maps.tiles());
         let channels = summed * self.maps.problem.groups();
-        let points: usize = grid.data.iter().product();
         for (block, first) in self.maps.summed(chunk).step_by(LANES).enumerate() {
             for run in group.runs() {
                 let map = run.image * channels + self.group * summed + first;
-                let source = Source {
-                    tensor: self.source,
-                    first: map * points,
-                    maps: LANES.min(summed - first),
-                    shape: grid.data,
-                };
+                let source = Source::new(self.source, map, LANES.min(summed - first), grid.data);
                 let lens =
                     [grid.tile[0], grid.tile[1], (run.columns.len() - 1) * grid.step[2] + grid.tile[2]];
                 source.load(grid.origin(&run), lens, strips.strip);

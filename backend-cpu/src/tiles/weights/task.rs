@@ -150,12 +150,11 @@ impl<T: Transform> Task<'_, T> {
     ) {
         let (grid, spectrum) = (&self.weights.grid, self.weights.spectrum(channels));
         let element = self.weights.transform.kind().element();
-        let points: usize = side.shape.iter().product();
         for (block, first) in (0..channels).step_by(LANES).enumerate() {
             for run in self.groups[number].runs() {
                 let map = (run.image * self.weights.problem.groups() + self.group) * channels + first;
                 let maps = LANES.min(channels - first);
-                let source = Source { tensor: side.tensor, first: map * points, maps, shape: side.shape };
+                let source = Source::new(side.tensor, map, maps, side.shape);
                 let tiles = [run.at[0], run.at[1], run.columns.start];
                 let origin =
                     std::array::from_fn(|axis| (tiles[axis] * grid.step[axis]) as isize - side.low[axis]);
