@@ -17,11 +17,10 @@ use conv_core::{Axis, ConvProblem, Machine, Pass, Role, Unsupported};
 use crate::blocking::{Planned, channels};
 use crate::padding::{Class, MOST_VALUES, Tap};
 use crate::product::LANES;
+pub(crate) use kernel::{MOST_STEP, Place};
 use maps::Maps;
 pub(crate) use value::{Element, Value};
 use weights::Weights;
-
-pub(crate) use kernel::MOST_STEP;
 
 /// The longest step from row to row, or slice to slice, of targets or sources.
 const MOST_STEPS: usize = 64;
@@ -30,13 +29,23 @@ const MOST_STEPS: usize = 64;
 const MOST_WEIGHTS: usize = 1 << 16;
 
 /// What begins and ends a row of 16 maps, in moves.
-const ROW_MOVES: f64 = 256.0;
+pub(crate) const ROW_MOVES: f64 = 256.0;
 
 /// By maps in forward and backward-input, or by weights.
 ///
 /// # Errors
 /// A refusal of axes and kernels that are larger than any cache.
 pub(crate) fn plan<T: Value>(machine: &Machine, problem: &ConvProblem, pass: Pass) -> Planned {
+    refusal(problem, pass)?;
+    Ok(match pass {
+        Pass::BackwardWeights => Box::new(Weights::<T>::new(machine, problem)?),
+        _ => Box::new(Maps::<T>::new(machine, problem, pass)?),
+    })
+}
+
+/// # Errors
+/// Axes and kernels that are larger than any cache.
+pub(crate) fn refusal(problem: &ConvProblem, pass: Pass) -> Result<(), Unsupported> {
     let refused = |reason: &'static str| Err(Unsupported::Geometry(reason.into()));
     let large = |axis: &Axis| axis.stride > MOST_STEPS || axis.padded() > MOST_VALUES;
     if problem.volume().iter().any(large) {
@@ -46,10 +55,7 @@ pub(crate) fn plan<T: Value>(machine: &Machine, problem: &ConvProblem, pass: Pas
     if problem.points(Role::Weight).saturating_mul(made.max(summed)) > MOST_WEIGHTS {
         return refused("its kernels are larger than any cache");
     }
-    Ok(match pass {
-        Pass::BackwardWeights => Box::new(Weights::<T>::new(machine, problem)?),
-        _ => Box::new(Maps::<T>::new(machine, problem, pass)?),
-    })
+    Ok(())
 }
 
 /// Blocks of up to so many made channels, of all groups: where a value has its own channels, those of neighbouring groups.
@@ -62,7 +68,11 @@ fn channel_blocks<T: Value>(problem: &ConvProblem, pass: Pass, most: usize) -> V
 }
 
 /// Boxes of maps of this shape, one after the other along the axis that is cut into bands.
-fn boxes(shape: [usize; 3], cut: usize, band: usize) -> impl Iterator<Item = [Range<usize>; 3]> + use<> {
+pub(crate) fn boxes(
+    shape: [usize; 3],
+    cut: usize,
+    band: usize,
+) -> impl Iterator<Item = [Range<usize>; 3]> + use<> {
     let whole = shape.map(|len| 0..len);
     (0..shape[cut]).step_by(band).map(move |begin| {
         let mut part = whole.clone();
@@ -79,36 +89,36 @@ pub(crate) struct Field {
 
 impl Field {
     /// What classes of targets meet.
-    fn new<'a>(axes: [impl Iterator<Item = (Class, &'a [Tap])>; 3]) -> Field {
+    pub(crate) fn new<'a>(axes: [impl Iterator<Item = (Class, &'a [Tap])>; 3]) -> Field {
         let met = |(class, taps): &(Class, &[Tap])| class.count > 0 && !taps.is_empty();
         Field { classes: axes.map(|axis| Class::covering(axis.filter(met).map(|(class, _)| class))) }
     }
 
     /// The same positions, the columns in their own order.
-    fn in_order(self) -> Field {
+    pub(crate) fn in_order(self) -> Field {
         Field { classes: self.classes.map(|class| Class::positions(class.low(), class.span())) }
     }
 
-    fn origin(&self) -> [isize; 3] {
+    pub(crate) fn origin(&self) -> [isize; 3] {
         self.classes.map(|class| class.low())
     }
 
-    fn lens(&self) -> [usize; 3] {
+    pub(crate) fn lens(&self) -> [usize; 3] {
         self.classes.map(|class| class.span())
     }
 
     /// Values from one slice to the next.
-    fn slice<T: Value>(&self) -> usize {
+    pub(crate) fn slice<T: Value>(&self) -> usize {
         self.lens()[1] * T::row(self)
     }
 
     /// Values from one summed channel to the next.
-    fn map<T: Value>(&self) -> usize {
+    pub(crate) fn map<T: Value>(&self) -> usize {
         self.lens()[0] * self.slice::<T>()
     }
 
     /// Moves of the copies of so many summed channels.
-    fn moves<T: Value>(&self, summed: usize) -> f64 {
+    pub(crate) fn moves<T: Value>(&self, summed: usize) -> f64 {
         let [slices, rows, _] = self.lens();
         let row = if T::CHANNELS == LANES { ROW_MOVES } else { 64.0 };
         let value = if T::CHANNELS == 1 && self.classes[2].stride > 1 { 3.0 } else { 1.0 };

@@ -1,4 +1,4 @@
-//! Convolution engines on the CPU: direct (on padded copies, with channels in the lanes), im2col, Winograd's and FFT, on
+//! Convolution engines on the CPU: direct (on padded copies, with channels or images in the lanes), im2col, Winograd's and FFT, on
 //! rayon and SIMD.
 //!
 //! [`Cpu`] is the [`Backend`]; [`conv`] is the one-call form. Work runs on the rayon pool that calls it.
@@ -9,7 +9,7 @@
 //! input, with `im2col` those where it meets padding too, with the FFT engines all. The same holds in the
 //! backward passes for the tensors they read and write. `padded` is like `direct` forward and in backward-input; in
 //! backward-weights a NaN pixel reaches every weight of its input channel. `depthwise` and `broadcast` are like `im2col` in rows
-//! that are in the maps.
+//! that are in the maps, and so is `images`, where neighbouring columns meet a tap.
 
 mod blocking;
 mod broadcast;
@@ -29,6 +29,7 @@ mod fft_fused;
 mod fft_tiled;
 mod fourier;
 mod im2col;
+mod images;
 mod machine;
 mod merge;
 mod ops;
@@ -55,6 +56,7 @@ static ALGORITHMS: &[&dyn ConvAlgorithm<Cpu>] = &[
     &padded::PADDED,
     &depthwise::DEPTHWISE,
     &broadcast::BROADCAST,
+    &images::IMAGES,
     &im2col::IM2COL,
     &fft::FFT,
     &fft::FFT_SINGLE,

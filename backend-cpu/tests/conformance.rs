@@ -70,6 +70,33 @@ fn channels_that_fill_two_blocks_and_few_images_of_many_values_pass() {
     }
 }
 
+/// Of more images than lanes: bands, strides, groups, kernels wider than a tile, and every number of channels of a tile.
+#[test]
+fn batches_of_small_maps_pass() {
+    let mut lines: Vec<String> = [
+        "n20 c3 o6 i32x32 k5x5",
+        "n37 c6 o16 i14x14 k5x5",
+        "n16 c4 o4 i28x28 k3x3 s2 p1",
+        "n17 c3 o5 i19x23 k7x9 s3x2 p4:1x2:5",
+        "n33 c4 o6 i12x13 k3x4 d3x1 p2 g2",
+        "n18 c2 o3 i5x9x8 k3x2x3 s1x2x1 p1",
+        "n40 c2 o7 i300 k11 s4 p5",
+        "n16 c1 o1 i2x3 k5x5 p4",
+        "n19 c20 o18 i6x7 k1x3 s1x4 p0x1",
+        "n16 c1 o2 i90x70 k3x17 p1x8",
+    ]
+    .map(String::from)
+    .into();
+    lines.extend((1..=8).map(|made| format!("n18 c{made} o{} i9x10 k3x3 p1", 9 - made)));
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let outcome = passing(&cpu(), &problems(&lines));
+    assert_eq!(outcome.runs_of("images"), 3 * lines.len());
+    let images = find(cpu().algorithms(), "images").unwrap();
+    let dilated = problems(&["n16 c2 o2 i20x20 k3x3 d1x2"])[0];
+    let refused = images.estimate(cpu().machine(), &dilated, Pass::Forward).unwrap_err();
+    assert_eq!(refused.to_string(), "the taps of its columns do not meet neighbours");
+}
+
 /// Whose kernels have one point: maps that end with a vector and others, channels of one chunk and of several.
 #[test]
 fn kernels_of_one_point_pass() {

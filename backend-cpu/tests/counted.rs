@@ -24,9 +24,17 @@ fn estimates_count_what_is_done() {
     let cpu = Cpu::new();
     let problems = random_problems(60, 7);
     for (problem, pass) in problems.iter().flat_map(|p| Pass::ALL.map(|pass| (p, pass))) {
-        for algorithm in
-            ["fft", "fft-single", "fft-tiled", "fft-fused", "winograd", "padded", "depthwise", "broadcast"]
-        {
+        for algorithm in [
+            "fft",
+            "fft-single",
+            "fft-tiled",
+            "fft-fused",
+            "winograd",
+            "padded",
+            "depthwise",
+            "broadcast",
+            "images",
+        ] {
             if let Some([done, estimated]) = counts(&cpu, algorithm, problem, pass) {
                 assert_eq!(done, estimated, "{algorithm} {pass} of {problem}");
             }
