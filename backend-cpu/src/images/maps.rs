@@ -11,7 +11,7 @@ use crate::channels::{Element, Field, Place, ROW_MOVES, Value, boxes};
 use crate::padding::{Class, Tap, classes, cut_axis, longest_band};
 use crate::product::LANES;
 use crate::raw::{Block, for_each_block, for_each_part};
-use crate::split::blocks;
+use crate::split::{balanced, blocks};
 use crate::strip::{self, Source};
 
 /// Tasks a thread should find, so that threads end together.
@@ -269,7 +269,8 @@ impl Blocking for Maps {
         let images = image_groups(self.problem.batch());
         let groups: Vec<_> = made_groups(&self.problem, self.pass).collect();
         let made = groups.last().map_or(0, |last| last.end);
-        let parts = [images, groups, vec![0..1], vec![0..1], boxes.iter().map(points).collect()];
+        let whole = || balanced(1, 1).collect();
+        let parts = [images, groups, whole(), whole(), boxes.iter().map(points).collect()];
         let shape = [self.problem.batch(), made, 1, 1, self.shapes[1].iter().product()];
         let scratch = (scratch, self.scratch.iter().sum());
         for_each_block(out, shape, &parts, scratch, |index, block, scratch| {
