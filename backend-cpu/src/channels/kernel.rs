@@ -60,6 +60,16 @@ pub(super) fn idle(targets: usize, pairs: bool, shared: bool) -> f64 {
     blocks(targets, most).map(of).sum::<usize>() as f64 / together as f64
 }
 
+/// Tiles of a row of a block of channels that meet one value for all lanes, half of each that two blocks share.
+pub(super) fn tiles(lanes: usize, targets: usize, shared: bool) -> f64 {
+    let (columns, blocks) = match (lanes >= LANES, shared) {
+        (true, true) => (widest(32, [1, 2]), 2.0),
+        (true, false) => (widest(32, [1, 1]), 1.0),
+        (false, _) => (widest(16, [1, 2]), 1.0),
+    };
+    targets.div_ceil(columns) as f64 / blocks
+}
+
 /// Where a tap or a row of taps is: elements from the first, and its number among the weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {

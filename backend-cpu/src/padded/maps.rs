@@ -23,6 +23,10 @@ pub(super) const MOST_WEIGHTS: usize = 1 << 32;
 /// What begins and ends a task, in moves.
 pub(super) const TASK_MOVES: f64 = 1024.0;
 
+/// Moves of a tile's first load from a row of a channel: it comes from the second-level cache, those of the row's other
+/// taps from the first-level one. 5 and 7 by the rates of 451 measured problems.
+const ROW_LOADED: f64 = 6.0;
+
 /// Moves of so many rows with so many values: of each value, or three where it is not beside the next, and 64 of each row.
 /// Rates of 570 measured problems were 0.2 ns a value, 0.5 a strided one, 9.5 a row and 190 a task.
 pub(super) fn copied(rows: usize, values: usize, strided: bool) -> f64 {
@@ -178,7 +182,8 @@ impl Blocking for Maps {
     }
 
     /// What the pass takes: every vector of every tile as a multiply-add of all its lanes; every value copied to or
-    /// from padded and made maps by [`copied`], one move for every load of a tile, and [`TASK_MOVES`] more a task; each tensor once.
+    /// from padded and made maps by [`copied`], one move for every load of a tile, [`ROW_LOADED`] for
+    /// the first of a row of taps, and [`TASK_MOVES`] more a task; each tensor once.
     fn cost(&self) -> Cost {
         let [made, summed] = self.channels();
         let maps = self.problem.batch() as f64 * self.problem.groups() as f64;
@@ -194,6 +199,7 @@ impl Blocking for Maps {
                     continue;
                 }
                 let terms = summed as f64 * (a.1.len() * b.1.len() * c.1.len()) as f64;
+                let tap_rows = summed as f64 * (a.1.len() * b.1.len()) as f64;
                 let vectors = Made::new(&layout, 0).vectors(self.lanes);
                 flops += times * 2.0 * (self.lanes * vectors * made) as f64 * terms;
                 let classes = layout.classes;
@@ -203,6 +209,7 @@ impl Blocking for Maps {
                 let stored = copied(rows, rows * classes[2].count, classes[2].step > 1);
                 moves += times * (padded * summed as f64 + stored * made as f64);
                 moves += times * terms * loads(self.lanes, made, MOST_ROWS, vectors);
+                moves += times * tap_rows * ROW_LOADED * (vectors * blocks(made, MOST_ROWS).count()) as f64;
             }
         }
         let bytes = 4.0 * self.pass.roles().map(|role| self.problem.len(role) as f64).iter().sum::<f64>();

@@ -228,7 +228,7 @@ impl<T: Transform> Blocking for Maps<T> {
     }
 
     /// What the pass takes: transforms of whole blocks of channels, products of whole blocks of made channels; every
-    /// value copied to and from lanes; the tensors and what [`Maps::bytes`] says.
+    /// value copied to and from lanes, and the sums of every chunk stored; the tensors and what [`Maps::bytes`] says.
     fn cost(&self) -> Cost {
         let [made, summed] = self.channels();
         let lanes = |channels: usize| (element_blocks(channels) * LANES) as f64;
@@ -249,11 +249,13 @@ impl<T: Transform> Blocking for Maps<T> {
             * self.transform.points() as f64;
         let copies = tiles * (lanes(summed) * values(self.grid.tile) + lanes(made) * values(self.grid.step))
             + weights * values(self.kernel);
+        let values_of_map = self.transform.points() * self.transform.kind().element() / LANES;
+        let sums = tiles * lanes(made) * (values_of_map * self.chunks()) as f64;
         let tensors = self.pass.roles().map(|role| self.problem.len(role) as f64).iter().sum::<f64>();
         let cost = Cost {
             transform_flops: transforms * groups,
             product_flops: products * groups,
-            moves: copies * groups,
+            moves: (copies + sums) * groups,
             bytes: 4.0 * tensors + self.bytes() * groups,
             launches: 2.0 * groups,
             ..Cost::default()
