@@ -187,7 +187,12 @@ impl Product<'_> {
         counted::multiplied(if K == REAL { 2 } else { 8 } * M * N * S::F32_LANES * corner.terms.len());
         let mut sums = [[[simd.splat_f32s(0.0); 2]; N]; M];
         match self.left {
-            Scalars::Rows(left, apart) => self.by_rows::<S, K, M, N>(simd, &corner, (left, apart), &mut sums),
+            Scalars::Rows(left, apart) if K == REAL => {
+                self.by_values::<S, K, M, N>(simd, &corner, (left, apart), &mut sums);
+            }
+            Scalars::Rows(left, apart) => {
+                self.by_elements::<S, K, M, N>(simd, &corner, (left, apart), &mut sums)
+            }
             Scalars::Terms(left) if K == REAL => {
                 self.by_lines::<S, K, M, N, PANEL>(simd, &corner, (left, corner.row), &mut sums);
             }
@@ -212,8 +217,31 @@ impl Product<'_> {
         }
     }
 
+    /// Real numbers, whose terms are neighbours.
     #[inline(always)]
-    fn by_rows<S: Simd, const K: bool, const M: usize, const N: usize>(
+    fn by_values<S: Simd, const K: bool, const M: usize, const N: usize>(
+        &self,
+        simd: S,
+        corner: &Corner,
+        (left, apart): (&[f32], usize),
+        sums: &mut [[[S::f32s; 2]; N]; M],
+    ) {
+        let (first, len) = (place::<S, K>(corner.vector), corner.terms.len());
+        let mut rows = [&left[..0]; M];
+        for (i, row) in rows.iter_mut().enumerate() {
+            *row = &left[(corner.row + i) * apart + corner.terms.start..][..len];
+        }
+        for (t, right) in self.right[corner.terms.clone()].iter().enumerate().take(len) {
+            let factors = factors::<S, K, N>(simd, &right[first..]);
+            for (sums, row) in sums.iter_mut().zip(rows) {
+                add::<S, K, N>(simd, [&row[..len][t]; 2], factors, sums);
+            }
+        }
+    }
+
+    /// Complex numbers, whose terms stand in elements.
+    #[inline(always)]
+    fn by_elements<S: Simd, const K: bool, const M: usize, const N: usize>(
         &self,
         simd: S,
         corner: &Corner,

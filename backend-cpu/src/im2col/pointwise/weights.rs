@@ -70,10 +70,10 @@ impl Weights {
         self.problem.groups() * self.sides()[0] * self.line()
     }
 
-    /// Values of a task's panels, of its last rows and of a strip.
-    fn lens(&self) -> [usize; 3] {
+    /// Values of a task's panels and of a strip.
+    fn lens(&self) -> [usize; 2] {
         let panels = self.sides()[1].div_ceil(PANEL);
-        [panels * self.points * PANEL, MOST_ROWS * self.points, strip_len(self.points)]
+        [panels * self.points * PANEL, strip_len(self.points)]
     }
 
     /// Adds the parts to `out`, which is `[output channel][input channel]`.
@@ -162,22 +162,10 @@ impl Task<'_> {
         let cuts = points.div_ceil(*most);
         let (image, first) = (number / cuts * problem.groups() + self.group, number % cuts * most);
         let len = (points - first).min(*most);
-        let [panels, copied, _] = self.weights.lens();
-        let (panels, rest) = scratch.split_at_mut(panels);
-        let (copied, strip) = rest.split_at_mut(copied);
+        let (panels, strip) = scratch.split_at_mut(self.weights.lens()[0]);
         self.load(&self.tensors[1][image * lanes * points + first..], len, strip, panels);
         let left = &self.tensors[0][(image * rows + self.rows.start) * points + first..];
-        let count = self.rows.len();
-        // Scalars are read 16 at a time: behind the tensor's last rows there may be too few.
-        let readable = (count - 1) * points + len.next_multiple_of(LANES) <= left.len();
-        let whole = if readable { count } else { count - MOST_ROWS.min(count) };
-        self.multiply((left, points), 0..whole, len, panels, sums, add);
-        if !readable {
-            for (row, to) in (whole..count).zip(copied.chunks_exact_mut(*most)) {
-                to[..len].copy_from_slice(&left[row * points..][..len]);
-            }
-            self.multiply((copied, *most), whole..count, len, panels, sums, add);
-        }
+        self.multiply(left, panels, len, sums, add);
     }
 
     /// Takes the channels of a box into the lanes: `[panel][point][channel]`.
@@ -192,24 +180,17 @@ impl Task<'_> {
         }
     }
 
-    /// Adds the products of these rows, whose values are `apart`, to their sums, or writes them.
-    fn multiply(
-        &self,
-        (left, apart): (&[f32], usize),
-        rows: Range<usize>,
-        len: usize,
-        panels: &[f32],
-        sums: &mut [f32],
-        add: bool,
-    ) {
+    /// Adds the products of the task's rows at these points to their sums, or writes them.
+    fn multiply(&self, left: &[f32], panels: &[f32], len: usize, sums: &mut [f32], add: bool) {
         let (line, most) = (self.weights.line(), self.weights.points);
-        for row in rows.clone().step_by(ROWS) {
+        let (apart, rows) = (self.weights.problem.points(Role::Output), self.rows.len());
+        for row in (0..rows).step_by(ROWS) {
             for (number, right) in panels.chunks_exact(most * PANEL).enumerate() {
                 let elements = ((line - number * PANEL) / LANES).min(PANEL / LANES);
                 let product = Product {
                     kind: Kind::Real,
-                    sizes: [ROWS.min(rows.end - row), elements, len],
-                    left: Scalars::Rows(&left[(row - rows.start) * apart..], apart),
+                    sizes: [ROWS.min(rows - row), elements, len],
+                    left: Scalars::Rows(&left[row * apart..], apart),
                     right: right.as_chunks().0,
                     add,
                 };
