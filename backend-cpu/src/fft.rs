@@ -15,10 +15,10 @@ pub(crate) struct Fft {
 }
 
 /// 16 maps at a time.
-pub(crate) static FFT: Fft = Fft { name: "fft", in_lanes: InLanes::Maps };
+pub(crate) const FFT: Fft = Fft { name: "fft", in_lanes: InLanes::Maps };
 
 /// One map at a time: for few maps, and for maps of which 16 would not fit the cache.
-pub(crate) static FFT_SINGLE: Fft = Fft { name: "fft-single", in_lanes: InLanes::Points };
+pub(crate) const FFT_SINGLE: Fft = Fft { name: "fft-single", in_lanes: InLanes::Points };
 
 /// Least length of a single axis that is made one which folds.
 const SHORTEST_FOLDED: usize = 256;

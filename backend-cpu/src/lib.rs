@@ -51,7 +51,7 @@ use conv_core::algorithm::check_len;
 use conv_core::{Backend, ConvAlgorithm, ConvProblem, Engine, Error, Machine, Pass, Result};
 
 /// Every algorithm, one line each.
-static ALGORITHMS: &[&dyn ConvAlgorithm<Cpu>] = &[
+const ALGORITHMS: &[&dyn ConvAlgorithm<Cpu>] = &[
     &direct::Direct,
     &padded::PADDED,
     &depthwise::DEPTHWISE,

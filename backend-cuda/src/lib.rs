@@ -43,7 +43,7 @@ use device::failed;
 use raw::Staging;
 
 /// Every algorithm, one line each.
-static ALGORITHMS: &[&dyn ConvAlgorithm<Cuda>] = &[
+const ALGORITHMS: &[&dyn ConvAlgorithm<Cuda>] = &[
     &direct::Direct,
     &im2col::Im2col,
     &winograd::Winograd,
