@@ -36,6 +36,13 @@ impl Ops for Cpu {
         Ok(())
     }
 
+    fn relu_mask(&self, output: &Buffer, grad: &mut Buffer) -> Result<()> {
+        check_len("relu gradient", output.len(), grad.len())?;
+        let chunks = grad.par_chunks_mut(CHUNK).zip(output.par_chunks(CHUNK));
+        chunks.for_each(|(grad, y)| host::relu_mask(y, grad));
+        Ok(())
+    }
+
     fn pool(&self, kind: PoolKind, window: &ConvProblem, input: &Buffer, output: &mut Buffer) -> Result<()> {
         check_pool(window, input.len(), output.len())?;
         let [x, y] = maps_of(window);

@@ -71,6 +71,12 @@ impl Ops for Cuda {
         self.each("relu_backward", output.len(), &[&y, &dy, &dx, &count(output.len())])
     }
 
+    fn relu_mask(&self, output: &Buffer, grad: &mut Buffer) -> Result<()> {
+        check_len("relu gradient", output.len(), grad.len())?;
+        let [y, dy] = [output, grad].map(|buffer| buffer.span(self.device()));
+        self.each("relu_backward", output.len(), &[&y, &dy, &dy, &count(output.len())])
+    }
+
     fn pool(&self, kind: PoolKind, window: &ConvProblem, input: &Buffer, output: &mut Buffer) -> Result<()> {
         check_pool(window, input.len(), output.len())?;
         let [x, y] = [input, output].map(|buffer| buffer.span(self.device()));

@@ -21,6 +21,11 @@ fn relu(cuda: &Cuda) {
     let mut gradient = vec![0.0; 700];
     host::relu_backward(&expected, &dy, &mut gradient);
     close(&down(cuda, &dx), &gradient, "relu backward");
+    let mut masked = up(cuda, &dy);
+    cuda.relu_mask(&y, &mut masked).unwrap();
+    close(&down(cuda, &masked), &gradient, "relu mask");
+    host::relu_mask(&expected, &mut gradient);
+    close(&down(cuda, &masked), &gradient, "relu mask of masked");
     assert!(cuda.relu(&y, &mut garbage(cuda, 699)).unwrap_err().to_string().contains("expected 700"));
 }
 

@@ -29,6 +29,11 @@ pub fn relu_backward(output: &[f32], grad_output: &[f32], grad_input: &mut [f32]
     grad_input.iter_mut().zip(pairs).for_each(|(dx, (&y, &dy))| *dx = if y > 0.0 { dy } else { 0.0 });
 }
 
+/// `grad = 0` except where `output > 0`: [`relu_backward`] in place.
+pub fn relu_mask(output: &[f32], grad: &mut [f32]) {
+    grad.iter_mut().zip(output).for_each(|(grad, &y)| *grad = if y > 0.0 { *grad } else { 0.0 });
+}
+
 /// Adds `bias[channel]` to each map of `points` values; `first_map` is the number of the first map given.
 pub fn add_bias(bias: &[f32], points: usize, first_map: usize, values: &mut [f32]) {
     for (map, values) in values.chunks_exact_mut(points.max(1)).enumerate() {

@@ -49,6 +49,16 @@ pub trait Ops: Backend {
         change(self, grad_input, |dx| host::relu_backward(&output, &grad_output, dx))
     }
 
+    /// [`host::relu_mask`].
+    ///
+    /// # Errors
+    /// See [`Ops`].
+    fn relu_mask(&self, output: &Self::Buffer, grad: &mut Self::Buffer) -> Result<()> {
+        check_len("relu gradient", self.len(output), self.len(grad))?;
+        let output = fetch(self, output)?;
+        change(self, grad, |grad| host::relu_mask(&output, grad))
+    }
+
     /// [`host::pool`] with the geometry of `window`'s axes over its `N C` maps.
     ///
     /// # Errors

@@ -96,6 +96,11 @@ impl<B: Ops, const D: usize> Layer<B> for Conv<B, D> {
             .backward(engine, &whole, tensors, |engine, tensors| weights.backward(engine, &problem, tensors))
     }
 
+    fn rectify(&mut self) -> bool {
+        self.weights.rectified = true;
+        true
+    }
+
     fn parameters(&self) -> Vec<&Parameter<B>> {
         self.weights.parameters()
     }

@@ -109,7 +109,7 @@ impl<B: Ops, const D: usize> Layer<B> for ConvTranspose<B, D> {
         output: &mut B::Buffer,
     ) -> Result<()> {
         let problem = self.problem(shape)?;
-        let Weights { weight, bias, steps } = &mut self.weights;
+        let Weights { weight, bias, steps, .. } = &mut self.weights;
         let operands = Operands::new(input, &weight.value, output);
         steps.forward(engine, mode, &problem, operands)?;
         match bias {

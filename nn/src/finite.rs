@@ -20,6 +20,7 @@ impl<B: Ops> Sequential<B> {
             return found("the images".into());
         }
         for index in 0..self.layers.len() {
+            let kept = self.keeps_tensor(index);
             let layer = &self.layers[index];
             let name = format!("layer {index} ({})", layer.name());
             for Parameter { name: parameter, value, .. } in layer.parameters() {
@@ -27,7 +28,7 @@ impl<B: Ops> Sequential<B> {
                     return found(format!("the values of {parameter:?} in {name}"));
                 }
             }
-            if let (false, Some(tape)) = (layer.is_view(), self.tapes.get_mut(shape)) {
+            if let (false, Some(tape)) = (kept, self.tapes.get_mut(shape)) {
                 let (_, _, output) = tape.forward(index, input, output);
                 if !is_finite(backend, output)? {
                     return found(format!("the output of {name}"));

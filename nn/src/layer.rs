@@ -104,6 +104,17 @@ pub trait Layer<B: Ops>: Send {
         Vec::new()
     }
 
+    /// Whether the layer is `max(input, 0)`: a network leaves that to the layer before which [`Layer::rectify`] asks.
+    fn is_rectifier(&self) -> bool {
+        false
+    }
+
+    /// Asks the layer to end its forward direction with `max(…, 0)` from now on, and says whether it does. The
+    /// gradients that its backward direction gets are still those by what it would make without.
+    fn rectify(&mut self) -> bool {
+        false
+    }
+
     /// Whether the output is the input under another shape, so that a network need not copy.
     fn is_view(&self) -> bool {
         false

@@ -68,6 +68,11 @@ impl<B: Ops> Layer<B> for Linear<B> {
         self.weights.backward(engine, &problem, tensors)
     }
 
+    fn rectify(&mut self) -> bool {
+        self.weights.rectified = true;
+        true
+    }
+
     fn parameters(&self) -> Vec<&Parameter<B>> {
         self.weights.parameters()
     }

@@ -4,7 +4,8 @@ use conv_core::{Engine, Ops};
 
 use crate::{Backward, Layer, Mode, Result, Shape};
 
-/// `max(input, 0)`, value by value.
+/// `max(input, 0)`, value by value. Behind a convolution or a linear layer, and before another layer that computes, it is
+/// part of that layer's forward direction, and its gradient is masked in place.
 pub struct Relu;
 
 impl<B: Ops> Layer<B> for Relu {
@@ -14,6 +15,10 @@ impl<B: Ops> Layer<B> for Relu {
 
     fn output_shape(&self, input: &Shape) -> Result<Shape> {
         Ok(input.clone())
+    }
+
+    fn is_rectifier(&self) -> bool {
+        true
     }
 
     fn forward(

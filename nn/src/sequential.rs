@@ -15,13 +15,20 @@ use crate::{Backward, Error, Layer, Mode, Parameter, Result, Row, Shape, Summary
 /// allocates any.
 pub struct Sequential<B: Ops> {
     pub(crate) layers: Vec<Box<dyn Layer<B>>>,
+    /// Which layers are rectifiers that the layer before them takes along.
+    taken_along: Vec<bool>,
     pub(crate) tapes: HashMap<Shape, Tape<B>>,
     predictions: HashMap<Shape, B::Buffer>,
 }
 
 impl<B: Ops> Default for Sequential<B> {
     fn default() -> Self {
-        Sequential { layers: Vec::new(), tapes: HashMap::new(), predictions: HashMap::new() }
+        Sequential {
+            layers: Vec::new(),
+            taken_along: Vec::new(),
+            tapes: HashMap::new(),
+            predictions: HashMap::new(),
+        }
     }
 }
 
@@ -43,9 +50,26 @@ impl<B: Ops> Sequential<B> {
             parameter.name = format!("{name}.{}", parameter.name);
         }
         self.layers.push(Box::new(layer));
+        self.taken_along.push(false);
+        self.take_rectifier_along();
         self.tapes.clear();
         self.predictions.clear();
         self
+    }
+
+    /// Leaves a rectifier before the last layer to the layer before it, where that one does it. Not one at the end: its
+    /// gradient is the caller's.
+    fn take_rectifier_along(&mut self) {
+        let computing = (0..self.layers.len()).rev().filter(|index| !self.layers[*index].is_view());
+        if let [last, rectifier, before] = computing.take(3).collect::<Vec<_>>()[..] {
+            let found = last + 1 == self.layers.len() && self.layers[rectifier].is_rectifier();
+            self.taken_along[rectifier] |= found && self.layers[before].rectify();
+        }
+    }
+
+    /// Whether a layer's output is the tensor of its input: it computes nothing, or in place.
+    pub(crate) fn keeps_tensor(&self, layer: usize) -> bool {
+        self.layers[layer].is_view() || self.taken_along[layer]
     }
 
     /// The output of an evaluation for an input of this shape, kept in the network.
@@ -93,7 +117,11 @@ impl<B: Ops> Sequential<B> {
             engine.backend().axpby(1.0, tensors.grad_output, 0.0, grad_input)?;
         }
         for (index, layer) in self.layers.iter_mut().enumerate().skip(first).rev() {
-            if !layer.is_view() {
+            if self.taken_along[index] {
+                let (output, grad) = tape.within(index);
+                engine.backend().relu_mask(output, grad)?;
+                done(engine.backend(), &**layer)?;
+            } else if !layer.is_view() {
                 let (shape, tensors) = tape.backward(index, &mut tensors);
                 let grad_input = tensors.grad_input.filter(|_| index > first || wanted == Wanted::Input);
                 let ran = layer.backward(engine, shape, Backward { grad_input, ..tensors });
@@ -151,10 +179,12 @@ impl<B: Ops> Layer<B> for Sequential<B> {
             let output = prepared.and_then(|()| layer.output_shape(&shapes[index]));
             shapes.push(output.map_err(|source| within(index, layer.name(), source))?);
         }
-        let views = self.layers.iter().map(|layer| layer.is_view());
         let mut tape = match self.tapes.remove(input) {
             Some(tape) => tape,
-            None => Tape::new(engine.backend(), shapes, views)?,
+            None => {
+                let kept = (0..self.layers.len()).map(|layer| self.keeps_tensor(layer));
+                Tape::new(engine.backend(), shapes, kept)?
+            }
         };
         tape.prepared(engine.backend(), wanted)?;
         self.tapes.insert(input.clone(), tape);
@@ -176,7 +206,10 @@ impl<B: Ops> Layer<B> for Sequential<B> {
         if tape.last() == 0 {
             engine.backend().axpby(1.0, input, 0.0, output)?;
         }
-        for (index, layer) in self.layers.iter_mut().enumerate().filter(|(_, layer)| !layer.is_view()) {
+        for (index, layer) in self.layers.iter_mut().enumerate() {
+            if layer.is_view() || self.taken_along[index] {
+                continue;
+            }
             let (shape, input, output) = tape.forward(index, input, output);
             let done = layer.forward(engine, mode, shape, input, output);
             done.map_err(|source| within(index, layer.name(), source))?;

@@ -8,7 +8,7 @@ use crate::{Backward, Result, Shape, Wanted};
 pub(crate) struct Tape<B: Ops> {
     /// The input of each layer, then the output of the last.
     pub(crate) shapes: Vec<Shape>,
-    /// Which tensor each of them is: a view's output is the tensor of its input.
+    /// Which tensor each of them is: the output of a view, and of a layer in place, is the tensor of its input.
     tensors: Vec<usize>,
     /// Tensor `t` is `values[t - 1]`.
     values: Vec<B::Buffer>,
@@ -21,11 +21,11 @@ pub(crate) struct Tape<B: Ops> {
 }
 
 impl<B: Ops> Tape<B> {
-    /// Memory for values of these shapes, one more than layers; `views` says which layers are views.
-    pub(crate) fn new(backend: &B, shapes: Vec<Shape>, views: impl Iterator<Item = bool>) -> Result<Self> {
+    /// Memory for values of these shapes, one more than layers; `kept` says which layers keep the tensor of their input.
+    pub(crate) fn new(backend: &B, shapes: Vec<Shape>, kept: impl Iterator<Item = bool>) -> Result<Self> {
         let mut tensors = vec![0];
-        for view in views {
-            tensors.push(tensors[tensors.len() - 1] + usize::from(!view));
+        for kept in kept {
+            tensors.push(tensors[tensors.len() - 1] + usize::from(!kept));
         }
         let (mut values, inner) = (Vec::new(), tensors[tensors.len() - 1].saturating_sub(1));
         for tensor in 1..=inner {
@@ -43,6 +43,12 @@ impl<B: Ops> Tape<B> {
         }
         self.wanted = wanted;
         Ok(())
+    }
+
+    /// Value and gradient of the tensor between two layers in which this one works in place.
+    pub(crate) fn within(&mut self, layer: usize) -> (&B::Buffer, &mut B::Buffer) {
+        let tensor = self.tensors[layer];
+        (&self.values[tensor - 1], &mut self.grads[tensor - 1])
     }
 
     /// The output's tensor: 0 where all layers are views.

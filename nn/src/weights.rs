@@ -13,6 +13,8 @@ pub(crate) struct Weights<B: Ops> {
     pub(crate) weight: Parameter<B>,
     pub(crate) bias: Option<Parameter<B>>,
     pub(crate) steps: Steps<B>,
+    /// Whether [`Weights::forward`] ends with `max(…, 0)`.
+    pub(crate) rectified: bool,
 }
 
 impl<B: Ops> Weights<B> {
@@ -27,7 +29,7 @@ impl<B: Ops> Weights<B> {
     ) -> Result<Self> {
         let weight = Parameter::he_uniform(backend, "weight", shape, fan_in, random)?;
         let bias = bias.map(|len| Parameter::zeros(backend, "bias", &[len])).transpose()?;
-        Ok(Weights { weight, bias, steps })
+        Ok(Weights { weight, bias, steps, rectified: false })
     }
 
     pub(crate) fn parameters(&self) -> Vec<&Parameter<B>> {
@@ -40,7 +42,7 @@ impl<B: Ops> Weights<B> {
         [Some(&mut self.weight), self.bias.as_mut()].into_iter().flatten().collect()
     }
 
-    /// `output = input ⋆ weight + bias`.
+    /// `output = input ⋆ weight + bias`, rectified where asked for.
     pub(crate) fn forward(
         &mut self,
         engine: &mut Engine<B>,
@@ -50,11 +52,11 @@ impl<B: Ops> Weights<B> {
         output: &mut B::Buffer,
     ) -> Result<()> {
         let bias = self.bias.as_ref().map(|bias| &bias.value);
-        let operands = Operands::new(input, &self.weight.value, output).bias(bias);
+        let operands = Operands::new(input, &self.weight.value, output).bias(bias).relu(self.rectified);
         self.steps.forward(engine, mode, problem, operands)
     }
 
-    /// Gradients of [`Weights::forward`].
+    /// Gradients of [`Weights::forward`], from that by the output before it is rectified.
     pub(crate) fn backward(
         &mut self,
         engine: &mut Engine<B>,

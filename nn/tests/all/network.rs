@@ -1,6 +1,6 @@
 //! Whole networks: gradients by differences, falling losses, summaries, kept memory.
 
-use crate::common::{Host, engine, shape};
+use crate::common::{Host, both, engine, shape};
 use conv_core::testing::values;
 use conv_core::{Engine, Policy};
 use nn::*;
@@ -59,6 +59,41 @@ fn gradients_are_those_of_finite_differences() {
         }
     }
     assert!(grads.iter().flatten().any(|grad| grad.abs() > 0.05));
+}
+
+/// Rectifiers behind layers that take them along, behind one that does not, before a view, and at the end. `chained`
+/// stands for a layer in a chain of its own, where it cannot know what follows.
+fn rectified(engine: &Engine<Host>, chained: bool) -> Sequential<Host> {
+    let (backend, random) = (engine.backend(), &mut StdRng::seed_from_u64(9));
+    let conv = Conv2d::new(backend, ConvOptions::new(2, 4, [3, 3]), random).unwrap();
+    let [first, second] = [16, 5].map(|from| Linear::new(backend, from, 5, random).unwrap());
+    let chain = Sequential::new();
+    let chain = if chained { chain.with(Sequential::new().with(conv)) } else { chain.with(conv) };
+    let chain = chain.with(Relu).with(Pool::max([2, 2])).with(Relu).with(Flatten);
+    let chain = if chained { chain.with(Sequential::new().with(first)) } else { chain.with(first) };
+    let chain = chain.with(Relu).with(Flatten);
+    if chained { chain.with(Sequential::new().with(second)) } else { chain.with(second) }.with(Relu)
+}
+
+#[test]
+fn layers_take_rectifiers_along_and_nothing_changes() {
+    let input = shape(&[3, 2, 6, 6]);
+    let (x, g) = (values(input.elements(), 1), values(15, 2));
+    let [along, apart] = [false, true].map(|chained| {
+        let mut engine = engine();
+        let mut network = rectified(&engine, chained);
+        network.prepare(&mut engine, &input, Wanted::Input).unwrap();
+        let run = both(&mut engine, &mut network, &input, &x, &g).unwrap();
+        let predicted = network.predict(&mut engine, &input, &x).unwrap();
+        assert_eq!(*predicted, run.output);
+        (run, engine.backend().allocations())
+    });
+    assert!(along.0.output.contains(&0.0) && along.0.grad_input.contains(&0.0));
+    assert_eq!(along.0.output, apart.0.output);
+    assert_eq!(along.0.grad_input, apart.0.grad_input);
+    assert_eq!(along.0.grads, apart.0.grads);
+    // Two rectifiers need neither values nor gradients of their own; the chains' own tensors are on top.
+    assert!(along.1 + 4 <= apart.1, "{} {}", along.1, apart.1);
 }
 
 #[test]

@@ -121,6 +121,9 @@ impl ConvKernel<Host> for Kernel {
         if let Some(bias) = operands.bias {
             host::add_bias(bias, problem.points(Role::Output), 0, operands.out);
         }
+        if operands.relu {
+            operands.out.iter_mut().for_each(|out| *out = out.max(0.0));
+        }
         Ok(())
     }
 }
