@@ -249,6 +249,24 @@ fn winograd_passes_along_one_to_three_axes() {
     assert_eq!(outcome.runs_of("winograd"), 3 * lines.len());
 }
 
+/// Single channels have the largest errors. Every table prefers tiles of its own.
+#[test]
+fn winograd_passes_with_the_tiles_of_every_machine() {
+    let lines = [
+        "n1 c1 o1 i20x21x19 k2x2x2",
+        "n3 c2 o3 i17x18x16 k2x2x2",
+        "n1 c1 o1 i20x21x19 k3x3x3",
+        "n2 c1 o2 i24x13x25 k3x3x3 p1",
+        "n3 c1 o2 i17x18x16 k4x4x4",
+        "n2 c1 o1 i60x61 k2x2",
+        "n2 c1 o1 i60x61 k3x3",
+    ];
+    for name in backend_cpu::machine_names() {
+        let outcome = passing(&Cpu::with_machine(backend_cpu::machine_of(name).unwrap()), &problems(&lines));
+        assert_eq!(outcome.runs_of("winograd"), 3 * lines.len(), "{name}");
+    }
+}
+
 fn problems(lines: &[&str]) -> Vec<ConvProblem> {
     lines.iter().map(|line| line.parse().unwrap()).collect()
 }
