@@ -72,10 +72,10 @@ fn fit_rates(samples: &[&Sample], best: &PerCell<'_>, slowness: &PerCell<'_>) ->
             (best[&sample.cell()] / sample.seconds()).powi(2) * seconds(sample).sqrt()
                 / seconds(sample).powi(2)
         };
-        let mut rates = least_squares(&samples, &seconds, weight);
+        let mut rates = least_squares(&samples, seconds, weight);
         for _ in 0..ROUNDS {
             let ratio = |sample: &Sample| sample.predicted(&rates) / seconds(sample);
-            rates = least_squares(&samples, &seconds, |sample| weight(sample) * as_logarithm(ratio(sample)));
+            rates = least_squares(&samples, seconds, |sample| weight(sample) * as_logarithm(ratio(sample)));
         }
         let rates = Rates::from_values(rates.values().map(four_digits));
         table.entry(algorithm.into()).or_default().insert(pass.into(), rates);
