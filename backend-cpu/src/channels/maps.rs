@@ -177,7 +177,8 @@ impl<T: Value> Blocking for Maps<T> {
 
     /// What the pass takes: a multiply-add of all lanes for every target and tap whose row is not in the padding; every
     /// value copied to fields and from lanes, and [`super::ROW_MOVES`] a row; a move for every multiply-add that a tile
-    /// waits; [`ROW_LOADED`] for the values of a row of taps where they are one for all lanes; each tensor once, and the packed weights for every band where the second-level cache does not hold them.
+    /// waits; [`ROW_LOADED`] for the values of a row of taps where they are one for all lanes; each tensor once, and the
+    /// packed weights for every band where the second-level cache does not hold them.
     fn cost(&self) -> Cost {
         let (blocks, [_, targets]) = (self.blocks.len(), self.shapes);
         let met = |axis: usize| {
