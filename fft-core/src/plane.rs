@@ -9,6 +9,7 @@
 //! `Σ_x exp(-2πi x k2/n2) exp(-2πi x k1/n) Σ_y exp(-2πi y k1/n1) v[y n2 + x]` (Gentleman and Sande 1966): the same
 //! two steps with a factor between them.
 
+mod nyquist;
 mod steps;
 
 use crate::arith::TWIDDLE_FLOPS;
@@ -30,6 +31,10 @@ use steps::{Forward, Inverse, Placed};
 /// `(k0 b + block) n2 + k2` is frequency `(k0, 16 block + l, k2)`, and zero after a forward transform where there is
 /// none.  A single axis is folded to the `n1` and `n2` of [`PlaneFft::points`], if it can be; its frequencies are
 /// `k1 + n1 k2`.
+///
+/// Where `n1` is a multiple of 32 and nothing is folded, `b = n1/32`, and frequencies `(k0, n1/2, k2)` for `k2 <= n2/2`
+/// come after these: of `e = (n2/2 + 1) / 16` points, rounded up, for each `k0`, lane `l` of point `k0 e + block` is
+/// `k2 = 16 block + l`. The others are their conjugates.
 #[derive(Clone, Debug)]
 pub struct PlaneFft {
     shape: Vec<usize>,
@@ -63,14 +68,34 @@ impl Sizes {
         self.points[1] / 2 + 1
     }
 
-    /// Blocks of 16 frequencies of axis 1.
-    fn blocks(self) -> usize {
-        self.half().div_ceil(LANES)
+    /// Frequencies of axis 1 that stand in blocks.
+    fn in_blocks(self) -> usize {
+        self.half() - usize::from(self.nyquist_apart())
     }
 
-    /// Complex points of the columns of a strip, rounded up to whole blocks.
+    /// Blocks of 16 frequencies of axis 1.
+    fn blocks(self) -> usize {
+        self.in_blocks().div_ceil(LANES)
+    }
+
+    /// Complex points of the blocks.
+    fn block_points(self) -> usize {
+        self.points[0] * self.blocks() * self.points[2]
+    }
+
+    /// Complex points of a spectrum.
+    fn spectrum_len(self) -> usize {
+        self.block_points() + self.points[0] * self.nyquist_points()
+    }
+
+    /// Complex points from one of the columns of a strip to that of the next slice: all frequencies, in whole blocks.
+    fn columns_apart(self) -> usize {
+        self.half().next_multiple_of(LANES)
+    }
+
+    /// Complex points of the columns of a strip.
     fn column_points(self) -> usize {
-        self.points[0] * self.blocks() * LANES
+        self.points[0] * self.columns_apart()
     }
 
     /// Places of the map that hold a support or crop; where rows are folded, whole rows do.
@@ -83,12 +108,12 @@ impl Sizes {
         }
     }
 
-    /// Operations of all lanes: `along` columns of the places `at` and rows.
+    /// Operations of all lanes: columns of the places `at`, of so many operations each, and rows.
     fn flops(self, at: [Range<usize>; 3], column: u64) -> u64 {
         let [n0, _, n2] = self.points;
         let first = at[2].start / LANES;
         let strips = (at[2].end.div_ceil(LANES) - first) as u64;
-        let depth = if n0 > 1 { self.half() as u64 * Recipe::new(n0).flops() } else { 0 };
+        let depth = if n0 > 1 { self.in_blocks() as u64 * Recipe::new(n0).flops() } else { 0 };
         let lines = (n0 * self.blocks()) as u64;
         let columns = ((first * LANES)..(at[2].end.next_multiple_of(LANES).min(n2))).len() as u64;
         let twist = if self.folded { lines * columns * TWIDDLE_FLOPS } else { 0 };
@@ -139,7 +164,7 @@ impl PlaneFft {
 
     /// Complex points of 16 lanes of a spectrum.
     pub fn spectrum_len(&self) -> usize {
-        self.points[0] * self.sizes().blocks() * self.points[2]
+        self.sizes().spectrum_len()
     }
 
     /// [`PlaneFft::spectrum_len`] of a shape, without planning its transform.
@@ -147,8 +172,7 @@ impl PlaneFft {
     /// # Errors
     /// As [`PlaneFft::new`].
     pub fn spectrum_len_of(shape: &[usize]) -> Result<usize, ShapeError> {
-        let sizes = Sizes::new(shape)?;
-        Ok(sizes.points[0] * sizes.blocks() * sizes.points[2])
+        Ok(Sizes::new(shape)?.spectrum_len())
     }
 
     /// f32 values of the scratch of both directions, without planning the transform.
@@ -159,7 +183,7 @@ impl PlaneFft {
         let sizes = Sizes::new(shape)?;
         let [n0, n1, n2] = sizes.points;
         let lines = line::scratch_len(n0).max(line::scratch_len(n2)).max(row_scratch_len(n1));
-        let points = n0 * sizes.blocks() * n2 + sizes.column_points();
+        let points = sizes.block_points() + sizes.column_points();
         Ok(points * COMPLEX_POINT + n1 * LANES + lines)
     }
 
@@ -242,7 +266,7 @@ impl PlaneFft {
     pub fn forward_flops(shape: &[usize], support: &[usize]) -> Result<u64, ShapeError> {
         let sizes = Sizes::new(shape)?;
         let at = sizes.places(support_of(shape, support)?.map(|end| 0..end));
-        Ok(sizes.flops(at, row_flops(sizes.points[1])[0]))
+        Ok(sizes.flops(at, row_flops(sizes.points[1])[0]) + sizes.nyquist_flops()[0])
     }
 
     /// Real additions and multiplications of [`PlaneFft::inverse`], likewise.
@@ -252,7 +276,7 @@ impl PlaneFft {
     pub fn inverse_flops(shape: &[usize], crop: &[Range<usize>]) -> Result<u64, ShapeError> {
         let sizes = Sizes::new(shape)?;
         let at = sizes.places(crop_of(shape, crop)?);
-        Ok(sizes.flops(at, row_flops(sizes.points[1])[1]))
+        Ok(sizes.flops(at, row_flops(sizes.points[1])[1]) + sizes.nyquist_flops()[1])
     }
 
     fn check(&self, spectrum: &[f32], scratch: &[f32]) -> Result<(), ShapeError> {

@@ -45,25 +45,32 @@ fn ordered(
     expected: &[Complex<f64>],
 ) -> (Vec<Complex<f64>>, Vec<Complex<f64>>) {
     let [n0, n1, n2] = plan.points();
-    let blocks = plan.spectrum_len() / n0 / n2;
     let folded = plan.points()[3 - shape.len()..] != *shape;
-    let mut pairs = (Vec::new(), Vec::new());
-    for (index, point) in spectrum.chunks(COMPLEX_POINT).enumerate() {
-        let (k0, block, k2) = (index / n2 / blocks, index / n2 % blocks, index % n2);
-        for lane in 0..LANES {
-            let k1 = block * LANES + lane;
-            let at = if folded { k1 + n1 * k2 } else { (k0 * n1 + k1) * n2 + k2 };
-            pairs.0.push(Complex::new(f64::from(point[lane]), f64::from(point[LANES + lane])));
-            pairs.1.push(if k1 <= n1 / 2 { expected[at] } else { Complex::ZERO });
-        }
+    let apart = !folded && n1.is_multiple_of(2 * LANES);
+    let blocks = (n1 / 2 + usize::from(!apart)).div_ceil(LANES);
+    let place = |k0, k1, k2| if folded { k1 + n1 * k2 } else { (k0 * n1 + k1) * n2 + k2 };
+    let mut places = Vec::new();
+    for (k0, block, k2) in (0..n0).flat_map(|k0| (0..blocks * n2).map(move |at| (k0, at / n2, at % n2))) {
+        let k1 = (0..LANES).map(|lane| block * LANES + lane);
+        places.extend(k1.map(|k1| (k1 <= n1 / 2).then(|| place(k0, k1, k2))));
     }
+    for k0 in (0..n0).filter(|_| apart) {
+        let k2 = 0..(n2 / 2 + 1).next_multiple_of(LANES);
+        places.extend(k2.map(|k2| (k2 <= n2 / 2).then(|| place(k0, n1 / 2, k2))));
+    }
+    let found = spectrum.chunks(COMPLEX_POINT).flat_map(|point| {
+        (0..LANES).map(|lane| Complex::new(f64::from(point[lane]), f64::from(point[LANES + lane])))
+    });
+    let expected = places.into_iter().map(|place| place.map_or(Complex::ZERO, |place| expected[place]));
+    let pairs: (Vec<_>, Vec<_>) = (found.collect(), expected.collect());
+    assert_eq!(pairs.0.len(), pairs.1.len(), "{shape:?}");
     pairs
 }
 
 #[test]
 fn transforms_are_those_of_the_definition() {
     type Case<'a> = (&'a [usize], &'a [usize], &'a [Range<usize>]);
-    let wholes: [&[usize]; 11] = [
+    let wholes: [&[usize]; 16] = [
         &[1],
         &[7],
         &[32],
@@ -75,6 +82,11 @@ fn transforms_are_those_of_the_definition() {
         &[64, 1],
         &[1, 64],
         &[3, 1, 16],
+        &[32, 1],
+        &[64, 7],
+        &[96, 40],
+        &[3, 32, 5],
+        &[4, 64, 18],
     ];
     for shape in wholes {
         for error in errors(shape, shape, &from_zero(shape)) {
@@ -92,6 +104,34 @@ fn transforms_are_those_of_the_definition() {
             within(error, (shape, support, crop));
         }
     }
+}
+
+#[test]
+fn what_no_real_map_has_is_left_out() {
+    let (shape, n2) = ([32, 6], 6);
+    let plan = PlaneFft::new(&shape).unwrap();
+    let mut scratch = vec![f32::NAN; PlaneFft::scratch_len_of(&shape).unwrap()];
+    let mut spectrum = noise(1, plan.spectrum_len() * COMPLEX_POINT);
+    let mut inverse = |spectrum: &[f32]| {
+        let mut map = vec![f32::NAN; plan.real_len()];
+        plan.inverse(&from_zero(&shape), spectrum, (&mut map, &from_zero(&shape)), &mut scratch).unwrap();
+        map
+    };
+    let map = inverse(&spectrum);
+    // Of frequencies (0, 0), (0, 3), (16, 0) and (16, 3) the imaginary parts; of (0, 1) and (0, 5) what is not conjugate.
+    let (nyquists, im) = (n2 * COMPLEX_POINT, LANES);
+    for at in [im, 3 * COMPLEX_POINT + im, nyquists + im, nyquists + 3 + im] {
+        spectrum[at] += 2.0;
+    }
+    for (at, change) in [(1, [0.5, 0.25]), (5, [-0.5, 0.25])] {
+        spectrum[at * COMPLEX_POINT] += change[0];
+        spectrum[at * COMPLEX_POINT + im] += change[1];
+    }
+    let changed = inverse(&spectrum);
+    let difference = map.iter().zip(&changed).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(difference < 1e-6, "{difference}");
+    spectrum[COMPLEX_POINT] += 0.5;
+    assert_ne!(inverse(&spectrum), changed);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 
 use super::PlaneFft;
+use super::nyquist::{join_columns, separate_columns};
 use crate::arith::twisted;
 use crate::pass::{load, store};
 use crate::transpose::transpose_points;
@@ -23,9 +24,9 @@ impl PlaneFft {
     #[inline(always)]
     fn along_depth<S: Simd>(&self, simd: S, swap: bool, columns: &mut [Point], scratch: &mut [f32]) {
         let [n0, ..] = self.points;
-        let stride = self.sizes().blocks() * LANES;
+        let stride = self.sizes().columns_apart();
         if n0 > 1 {
-            for k1 in 0..self.sizes().half() {
+            for k1 in 0..self.sizes().in_blocks() {
                 let line = &mut columns[k1..][..(n0 - 1) * stride + 1];
                 self.depth.in_place(simd, swap, line, stride, scratch);
             }
@@ -41,10 +42,12 @@ impl PlaneFft {
         x: usize,
         mut visit: impl FnMut(&mut [Point], &mut [Point]),
     ) {
-        let lines = spectrum.chunks_exact_mut(self.points[2]);
-        for (block, line) in columns.chunks_exact_mut(LANES).zip(lines) {
-            let end = (x + LANES).min(line.len());
-            visit(block, &mut line[x..end]);
+        let (apart, blocks, n2) = (self.sizes().columns_apart(), self.sizes().blocks(), self.points[2]);
+        for (columns, lines) in columns.chunks_exact_mut(apart).zip(spectrum.chunks_exact_mut(blocks * n2)) {
+            for (block, line) in columns.chunks_exact_mut(LANES).zip(lines.chunks_exact_mut(n2)) {
+                let end = (x + LANES).min(n2);
+                visit(block, &mut line[x..end]);
+            }
         }
     }
 }
@@ -206,15 +209,19 @@ impl WithSimd for Forward<'_> {
     fn with_simd<S: Simd>(mut self, simd: S) {
         let plan = self.plan;
         let (columns, strip, rest) = plan.divide(std::mem::take(&mut self.scratch));
-        let spectrum = std::mem::take(&mut self.spectrum);
-        let (rows, end) = (plan.sizes().blocks() * LANES, self.support[2].end);
+        let (sizes, end) = (plan.sizes(), self.support[2].end);
+        let (spectrum, nyquists) = std::mem::take(&mut self.spectrum).split_at_mut(sizes.block_points());
+        let rows = sizes.columns_apart();
         columns.fill([0.0; COMPLEX_POINT]);
         for x in (0..end).step_by(LANES) {
             columns[self.support[0].end * rows..].fill([0.0; COMPLEX_POINT]);
             for z in self.support[0].clone() {
                 self.gather(simd, z, x, strip);
-                let column = &mut columns[z * rows..][..plan.sizes().half()];
+                let column = &mut columns[z * rows..][..sizes.half()];
                 plan.column.forward(simd, self.support[1].end, strip, column, rest);
+                if sizes.nyquist_apart() {
+                    join_columns(column);
+                }
             }
             plan.along_depth(simd, false, columns, rest);
             plan.tiles(columns, spectrum, x, |columns, row| transposed(columns, row));
@@ -226,6 +233,9 @@ impl WithSimd for Forward<'_> {
                 multiply(simd, &mut row[..filled], &twist[number * n2..], false);
             }
             plan.row.in_place(simd, false, row, 1, rest);
+        }
+        if sizes.nyquist_apart() {
+            sizes.separate(spectrum, nyquists);
         }
     }
 }
@@ -267,16 +277,23 @@ impl WithSimd for Inverse<'_> {
     type Output = ();
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        let (plan, spectrum) = (self.plan, self.spectrum);
+        let (plan, sizes) = (self.plan, self.plan.sizes());
+        let (spectrum, nyquists) = self.spectrum.split_at(sizes.block_points());
         let scratch = std::mem::take(&mut self.scratch);
-        let (lines, scratch) = scratch.split_at_mut(plan.spectrum_len() * COMPLEX_POINT);
+        let (lines, scratch) = scratch.split_at_mut(sizes.block_points() * COMPLEX_POINT);
         let lines: &mut [Point] = lines.as_chunks_mut().0;
         let (columns, strip, rest) = plan.divide(scratch);
-        let (n2, rows) = (plan.points[2], plan.sizes().blocks() * LANES);
+        let (n2, rows) = (plan.points[2], sizes.columns_apart());
         let kept = &self.crop[2];
         let (begin, end) = (kept.start / LANES * LANES, kept.end.next_multiple_of(LANES).min(n2));
         for (number, (from, row)) in spectrum.chunks_exact(n2).zip(lines.chunks_exact_mut(n2)).enumerate() {
-            plan.row.apart(simd, true, from, row, rest);
+            if sizes.nyquist_apart() && number.is_multiple_of(sizes.blocks()) {
+                row.copy_from_slice(from);
+                sizes.join(number / sizes.blocks(), spectrum, nyquists, row);
+                plan.row.in_place(simd, true, row, 1, rest);
+            } else {
+                plan.row.apart(simd, true, from, row, rest);
+            }
             if let Some(twist) = &plan.twist {
                 multiply(simd, &mut row[begin..end], &twist[number * n2 + begin..], true);
             }
@@ -285,7 +302,10 @@ impl WithSimd for Inverse<'_> {
             plan.tiles(columns, lines, x, |columns, row| transposed(row, columns));
             plan.along_depth(simd, true, columns, rest);
             for z in self.crop[0].clone() {
-                let column = &mut columns[z * rows..][..plan.sizes().half()];
+                let column = &mut columns[z * rows..][..sizes.half()];
+                if sizes.nyquist_apart() {
+                    separate_columns(column);
+                }
                 plan.column.inverse(simd, column, strip, rest);
                 self.scatter(simd, z, x, strip);
             }
