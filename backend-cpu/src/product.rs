@@ -33,6 +33,10 @@ const DEPTH: usize = 64;
 /// Rows of the widest register tile.
 pub(crate) const MOST_ROWS: usize = 6;
 
+/// Terms of real numbers whose instructions stand one behind the other, lest the loop's own take the place of
+/// multiplications. The sums of complex ones leave no registers for that.
+const UNROLLED: usize = 4;
+
 const REAL: bool = true;
 const COMPLEX: bool = false;
 
@@ -186,22 +190,12 @@ impl Product<'_> {
         assert!(const { fits::<S>(K, [M, N]) }, "a tile of {M} x {N}");
         counted::multiplied(if K == REAL { 2 } else { 8 } * M * N * S::F32_LANES * corner.terms.len());
         let mut sums = [[[simd.splat_f32s(0.0); 2]; N]; M];
-        match self.left {
-            Scalars::Rows(left, apart) if K == REAL => {
-                self.by_values::<S, K, M, N>(simd, &corner, (left, apart), &mut sums);
-            }
-            Scalars::Rows(left, apart) => {
-                self.by_elements::<S, K, M, N>(simd, &corner, (left, apart), &mut sums)
-            }
-            Scalars::Terms(left) if K == REAL => {
-                self.by_lines::<S, K, M, N, PANEL>(simd, &corner, (left, corner.row), &mut sums);
-            }
-            Scalars::Terms(left) => self.by_terms::<S, K, M, N>(simd, &corner, left, &mut sums),
-            Scalars::Blocks(left, apart) => {
-                let left = &left[corner.row / MOST_ROWS * apart..][..apart];
-                self.by_lines::<S, K, M, N, MOST_ROWS>(simd, &corner, (left, 0), &mut sums);
-            }
+        let Range { start, end } = corner.terms;
+        let whole = if K == REAL { end - corner.terms.len() % UNROLLED } else { start };
+        if K == REAL {
+            self.sum::<S, K, M, N, UNROLLED>(simd, &corner, start..whole, &mut sums);
         }
+        self.sum::<S, K, M, N, 1>(simd, &corner, whole..end, &mut sums);
         let add = self.add || corner.terms.start > 0;
         let (first, span) = (place::<S, K>(corner.vector), span::<S, K>(N));
         for (sums, row) in sums.iter().zip(out.neighbours::<M>(corner.row)) {
@@ -217,69 +211,105 @@ impl Product<'_> {
         }
     }
 
-    /// Real numbers, whose terms are neighbours.
+    /// Adds whole chunks of `U` terms.
     #[inline(always)]
-    fn by_values<S: Simd, const K: bool, const M: usize, const N: usize>(
+    fn sum<S: Simd, const K: bool, const M: usize, const N: usize, const U: usize>(
         &self,
         simd: S,
         corner: &Corner,
-        (left, apart): (&[f32], usize),
+        terms: Range<usize>,
         sums: &mut [[[S::f32s; 2]; N]; M],
     ) {
-        let (first, len) = (place::<S, K>(corner.vector), corner.terms.len());
-        let mut rows = [&left[..0]; M];
-        for (i, row) in rows.iter_mut().enumerate() {
-            *row = &left[(corner.row + i) * apart + corner.terms.start..][..len];
+        let (row, first) = (corner.row, place::<S, K>(corner.vector));
+        let right = self.right[terms.clone()].as_chunks().0;
+        match self.left {
+            Scalars::Rows(left, apart) if K == REAL => {
+                let left = &left[row * apart + terms.start..];
+                by_values::<S, K, M, N, U>(simd, (left, apart), (right, first), sums);
+            }
+            Scalars::Rows(left, apart) => {
+                let left = &left[row * apart + terms.start / LANES * element(K)..];
+                by_elements::<S, K, M, N>(simd, (left, apart), (&self.right[terms], first), sums);
+            }
+            Scalars::Terms(left) if K == REAL => {
+                let left = left[terms].as_chunks().0;
+                by_lines::<S, K, M, N, U, PANEL>(simd, (left, row), (right, first), sums);
+            }
+            Scalars::Terms(left) => {
+                let left = left[terms].as_chunks().0;
+                by_terms::<S, K, M, N, U>(simd, (left, row), (right, first), sums);
+            }
+            Scalars::Blocks(left, apart) => {
+                let left = left[row / MOST_ROWS * apart..][terms].as_chunks().0;
+                by_lines::<S, K, M, N, U, MOST_ROWS>(simd, (left, 0), (right, first), sums);
+            }
         }
-        for (t, right) in self.right[corner.terms.clone()].iter().enumerate().take(len) {
+    }
+}
+
+/// Chunks of `U` lines of a panel, and where in each the vectors begin.
+type Right<'a, const U: usize> = (&'a [[[f32; PANEL]; U]], usize);
+
+/// Real numbers, whose terms are neighbours: `left` begins with the first term of the first row.
+#[inline(always)]
+fn by_values<S: Simd, const K: bool, const M: usize, const N: usize, const U: usize>(
+    simd: S,
+    (left, apart): (&[f32], usize),
+    (right, first): Right<'_, U>,
+    sums: &mut [[[S::f32s; 2]; N]; M],
+) {
+    let mut rows = [left.as_chunks::<U>().0; M];
+    for (i, row) in rows.iter_mut().enumerate() {
+        *row = &left[i * apart..].as_chunks().0[..right.len()];
+    }
+    for (chunk, right) in right.iter().enumerate() {
+        for (t, right) in right.iter().enumerate() {
             let factors = factors::<S, K, N>(simd, &right[first..]);
             for (sums, row) in sums.iter_mut().zip(rows) {
-                add::<S, K, N>(simd, [&row[..len][t]; 2], factors, sums);
+                add::<S, K, N>(simd, [&row[chunk][t]; 2], factors, sums);
             }
         }
     }
+}
 
-    /// Complex numbers, whose terms stand in elements.
-    #[inline(always)]
-    fn by_elements<S: Simd, const K: bool, const M: usize, const N: usize>(
-        &self,
-        simd: S,
-        corner: &Corner,
-        (left, apart): (&[f32], usize),
-        sums: &mut [[[S::f32s; 2]; N]; M],
-    ) {
-        let first = place::<S, K>(corner.vector);
-        for begin in corner.terms.clone().step_by(LANES) {
-            let mut rows = [[&[0.0; LANES]; 2]; M];
-            for (i, [re, im]) in rows.iter_mut().enumerate() {
-                let row = &left[(corner.row + i) * apart + begin / LANES * element(K)..];
-                *re = row.first_chunk().unwrap_or(re);
-                *im = row[element(K) - LANES..].first_chunk().unwrap_or(im);
-            }
-            let right = &self.right[begin..corner.terms.end.min(begin + LANES)];
-            for (t, right) in right.iter().enumerate().take(LANES) {
-                let factors = factors::<S, K, N>(simd, &right[first..]);
-                for (sums, [re, im]) in sums.iter_mut().zip(&rows) {
-                    add::<S, K, N>(simd, [&re[t], &im[t]], factors, sums);
-                }
+/// Complex numbers, whose terms stand in elements: `left` begins with the first one of the first row.
+#[inline(always)]
+fn by_elements<S: Simd, const K: bool, const M: usize, const N: usize>(
+    simd: S,
+    (left, apart): (&[f32], usize),
+    (right, first): (&[[f32; PANEL]], usize),
+    sums: &mut [[[S::f32s; 2]; N]; M],
+) {
+    for (chunk, right) in right.chunks(LANES).enumerate() {
+        let mut rows = [[&[0.0; LANES]; 2]; M];
+        for (i, [re, im]) in rows.iter_mut().enumerate() {
+            let row = &left[i * apart + chunk * element(K)..];
+            *re = row.first_chunk().unwrap_or(re);
+            *im = row[element(K) - LANES..].first_chunk().unwrap_or(im);
+        }
+        for (t, right) in right.iter().enumerate().take(LANES) {
+            let factors = factors::<S, K, N>(simd, &right[first..]);
+            for (sums, [re, im]) in sums.iter_mut().zip(&rows) {
+                add::<S, K, N>(simd, [&re[t], &im[t]], factors, sums);
             }
         }
     }
+}
 
-    #[inline(always)]
-    fn by_terms<S: Simd, const K: bool, const M: usize, const N: usize>(
-        &self,
-        simd: S,
-        corner: &Corner,
-        left: &[[f32; PANEL]],
-        sums: &mut [[[S::f32s; 2]; N]; M],
-    ) {
-        let first = place::<S, K>(corner.vector);
-        let mut at = [0; M];
-        for (i, at) in at.iter_mut().enumerate() {
-            *at = (corner.row + i) / LANES * element(K) + (corner.row + i) % LANES;
-        }
-        for (left, right) in left[corner.terms.clone()].iter().zip(&self.right[corner.terms.clone()]) {
+/// Rows that stand in the elements of lines, from a row on.
+#[inline(always)]
+fn by_terms<S: Simd, const K: bool, const M: usize, const N: usize, const U: usize>(
+    simd: S,
+    (left, row): (&[[[f32; PANEL]; U]], usize),
+    (right, first): Right<'_, U>,
+    sums: &mut [[[S::f32s; 2]; N]; M],
+) {
+    let mut at = [0; M];
+    for (i, at) in at.iter_mut().enumerate() {
+        *at = (row + i) / LANES * element(K) + (row + i) % LANES;
+    }
+    for (left, right) in left.iter().zip(right) {
+        for (left, right) in left.iter().zip(right) {
             let factors = factors::<S, K, N>(simd, &right[first..]);
             for (sums, at) in sums.iter_mut().zip(at) {
                 let im = at + element(K) - LANES;
@@ -287,18 +317,18 @@ impl Product<'_> {
             }
         }
     }
+}
 
-    /// Real numbers of neighbouring rows, which are neighbours from a place of every line on.
-    #[inline(always)]
-    fn by_lines<S: Simd, const K: bool, const M: usize, const N: usize, const LINE: usize>(
-        &self,
-        simd: S,
-        corner: &Corner,
-        (left, at): (&[[f32; LINE]], usize),
-        sums: &mut [[[S::f32s; 2]; N]; M],
-    ) {
-        let first = place::<S, K>(corner.vector);
-        for (left, right) in left[corner.terms.clone()].iter().zip(&self.right[corner.terms.clone()]) {
+/// Real numbers of neighbouring rows, which are neighbours from a place of every line on.
+#[inline(always)]
+fn by_lines<S: Simd, const K: bool, const M: usize, const N: usize, const U: usize, const LINE: usize>(
+    simd: S,
+    (left, at): (&[[[f32; LINE]; U]], usize),
+    (right, first): Right<'_, U>,
+    sums: &mut [[[S::f32s; 2]; N]; M],
+) {
+    for (left, right) in left.iter().zip(right) {
+        for (left, right) in left.iter().zip(right) {
             let factors = factors::<S, K, N>(simd, &right[first..]);
             for (sums, value) in sums.iter_mut().zip(&left[at..][..M]) {
                 add::<S, K, N>(simd, [value; 2], factors, sums);

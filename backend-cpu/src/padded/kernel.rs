@@ -1,5 +1,8 @@
 //! The register tiles: vectors of targets of one row in the lanes.
 
+use std::array::from_ref;
+use std::ops::Range;
+
 use pulp::{Arch, Simd, WithSimd};
 
 use super::made::{Made, WIDTH};
@@ -11,6 +14,11 @@ use crate::split::blocks;
 /// read from the second-level cache as fast as they are multiplied.
 pub(super) const MOST_ROWS: usize = 6;
 pub(super) const MOST_SUMMED_ROWS: usize = 4;
+
+/// Taps, and vectors of a row of gradients, whose instructions stand one behind the other, lest the loop's own take the
+/// place of multiplications.
+const TAPS: usize = 3;
+const VECTORS: usize = 4;
 
 /// Vectors, or terms, of the widest tile of so many rows: 8 sums and more, so that fused multiply-adds never wait for
 /// each other, and room for the factors, where there are 32 registers and where there are 16.
@@ -107,13 +115,11 @@ impl Products<'_> {
     #[inline(always)]
     fn tile<S: Simd, const R: usize, const V: usize>(&mut self, simd: S, first: usize) {
         assert!(const { V <= widest(registers::<S>(), R) }, "a tile of {R} x {V}");
-        let most = self.offsets.iter().max().copied().unwrap_or(0);
-        let reach = (self.channels - 1) * self.map + most + S::F32_LANES;
         let mut source = [&[][..]; V];
         for (target, source) in (first * S::F32_LANES..).step_by(S::F32_LANES).zip(&mut source) {
-            *source = &self.source[self.sources[target / WIDTH] + target % WIDTH..][..reach];
+            *source = &self.source[self.sources[target / WIDTH] + target % WIDTH..];
         }
-        let sums = self.sums::<S, R, V>(simd, source, reach);
+        let sums = self.sums::<S, R, V>(simd, source);
         for (row, sums) in sums.iter().enumerate() {
             let bias = simd.splat_f32s(self.bias.map_or(0.0, |bias| bias[row]));
             let made = &mut self.made[row * self.sources.len() * WIDTH + first * S::F32_LANES..];
@@ -129,27 +135,48 @@ impl Products<'_> {
         &self,
         simd: S,
         source: [&[f32]; V],
-        reach: usize,
     ) -> [[S::f32s; V]; R] {
         let mut sums = [[simd.splat_f32s(0.0); V]; R];
-        let mut weights = self.weights.as_chunks::<R>().0.iter();
-        counted::multiplied(2 * S::F32_LANES * R * V * self.channels * self.offsets.len());
+        let taps = self.offsets.len();
+        let reach = self.offsets.iter().max().copied().unwrap_or(0) + S::F32_LANES;
+        counted::multiplied(2 * S::F32_LANES * R * V * self.channels * taps);
         for channel in 0..self.channels {
-            for (offset, weight) in self.offsets.iter().zip(&mut weights) {
-                let term = channel * self.map + offset;
-                let mut factors = [simd.splat_f32s(0.0); V];
-                for (factor, source) in factors.iter_mut().zip(source) {
-                    *factor = load::<S>(&source[..reach], term);
-                }
-                for (sums, weight) in sums.iter_mut().zip(weight) {
-                    let weight = simd.splat_f32s(*weight);
-                    for (sum, factor) in sums.iter_mut().zip(factors) {
-                        *sum = simd.mul_add_e_f32s(weight, factor, *sum);
-                    }
-                }
+            let weights = &self.weights.as_chunks::<R>().0[channel * taps..][..taps];
+            let mut near = [&[][..]; V];
+            for (near, source) in near.iter_mut().zip(source) {
+                *near = &source[channel * self.map..][..reach];
+            }
+            let ((offsets, last), (weights, last_weights)) = (self.offsets.as_chunks(), weights.as_chunks());
+            for (offsets, weights) in offsets.iter().zip(weights) {
+                add_taps::<S, R, V, TAPS>(simd, near, (offsets, weights), &mut sums);
+            }
+            for (offset, weights) in last.iter().zip(last_weights) {
+                add_taps::<S, R, V, 1>(simd, near, (from_ref(offset), from_ref(weights)), &mut sums);
             }
         }
         sums
+    }
+}
+
+/// Adds what the vectors of a channel meet at `T` taps.
+#[inline(always)]
+fn add_taps<S: Simd, const R: usize, const V: usize, const T: usize>(
+    simd: S,
+    source: [&[f32]; V],
+    (offsets, weights): (&[usize; T], &[[f32; R]; T]),
+    sums: &mut [[S::f32s; V]; R],
+) {
+    for (offset, weights) in offsets.iter().zip(weights) {
+        let mut factors = [simd.splat_f32s(0.0); V];
+        for (factor, source) in factors.iter_mut().zip(source) {
+            *factor = load::<S>(source, *offset);
+        }
+        for (sums, weight) in sums.iter_mut().zip(weights) {
+            let weight = simd.splat_f32s(*weight);
+            for (sum, factor) in sums.iter_mut().zip(factors) {
+                *sum = simd.mul_add_e_f32s(weight, factor, *sum);
+            }
+        }
     }
 }
 
@@ -243,29 +270,58 @@ impl Sums<'_> {
             for row in self.layout.rows() {
                 let mut source = [&[][..]; J];
                 for (source, at) in source.iter_mut().zip(at) {
-                    *source = &self.source.0[image * self.source.1 + row.source + at..][..row.len];
+                    *source =
+                        vectors::<S>(&self.source.0[image * self.source.1 + row.source + at..], row.len);
                 }
                 let mut gradient = [&[][..]; R];
                 for (number, gradient) in gradient.iter_mut().enumerate() {
-                    *gradient =
-                        &self.gradient.0[image * self.gradient.1 + number * made + row.made..][..row.len];
+                    let first = image * self.gradient.1 + number * made + row.made;
+                    *gradient = vectors::<S>(&self.gradient.0[first..], row.len);
                 }
-                for x in (0..row.len / S::F32_LANES).map(|vector| vector * S::F32_LANES) {
-                    let mut factors = [simd.splat_f32s(0.0); J];
-                    for (factor, source) in factors.iter_mut().zip(source) {
-                        *factor = load::<S>(&source[..row.len], x);
-                    }
-                    for (sums, gradient) in sums.iter_mut().zip(gradient) {
-                        let gradient = load::<S>(&gradient[..row.len], x);
-                        for (sum, factor) in sums.iter_mut().zip(factors) {
-                            *sum = simd.mul_add_e_f32s(gradient, factor, *sum);
-                        }
-                    }
-                }
+                let whole = row.len / S::F32_LANES / VECTORS * VECTORS;
+                add_vectors::<S, R, J, VECTORS>(simd, source, gradient, 0..whole, &mut sums);
+                add_vectors::<S, R, J, 1>(simd, source, gradient, whole..row.len / S::F32_LANES, &mut sums);
             }
         }
         sums
     }
+}
+
+/// Adds the products of a range of vectors, which whole chunks of `U` make up.
+#[inline(always)]
+fn add_vectors<S: Simd, const R: usize, const J: usize, const U: usize>(
+    simd: S,
+    source: [&[S::f32s]; J],
+    gradient: [&[S::f32s]; R],
+    range: Range<usize>,
+    sums: &mut [[S::f32s; J]; R],
+) {
+    let (mut sources, mut gradients) = ([&[][..]; J], [&[][..]; R]);
+    for (chunks, source) in sources.iter_mut().zip(source) {
+        *chunks = &source[range.clone()].as_chunks::<U>().0[..range.len() / U];
+    }
+    for (chunks, gradient) in gradients.iter_mut().zip(gradient) {
+        *chunks = &gradient[range.clone()].as_chunks::<U>().0[..range.len() / U];
+    }
+    for chunk in 0..range.len() / U {
+        for number in 0..U {
+            let mut factors = [simd.splat_f32s(0.0); J];
+            for (factor, source) in factors.iter_mut().zip(sources) {
+                *factor = source[chunk][number];
+            }
+            for (sums, gradient) in sums.iter_mut().zip(gradients) {
+                for (sum, factor) in sums.iter_mut().zip(factors) {
+                    *sum = simd.mul_add_e_f32s(gradient[chunk][number], factor, *sum);
+                }
+            }
+        }
+    }
+}
+
+/// The whole vectors of the first `len` values.
+#[inline(always)]
+fn vectors<S: Simd>(values: &[f32], len: usize) -> &[S::f32s] {
+    S::as_simd_f32s(&values[..len]).0
 }
 
 #[inline(always)]
