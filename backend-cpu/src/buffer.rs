@@ -10,6 +10,11 @@ const LINE: usize = 64;
 /// Bytes of a huge page.
 const HUGE_PAGE: usize = 2 << 20;
 
+/// So many values in whole cache lines, lest what stands behind them begin within one.
+pub(crate) fn whole_lines(len: usize) -> usize {
+    len.next_multiple_of(LINE / size_of::<f32>())
+}
+
 /// f32 values in host memory, the first on a 64-byte boundary; large ones in huge pages where the system lends them, for
 /// spectra and unfolded matrices are read and written in more places at a time than the processor remembers small ones of.
 pub struct Buffer {

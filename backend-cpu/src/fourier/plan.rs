@@ -13,6 +13,7 @@ use conv_core::{ConvProblem, Machine, Pass, Role, Unsupported};
 use fft_core::{COMPLEX_POINT, LANES, PlaneFft, RealFft};
 
 use super::fused::Fused;
+use crate::buffer::whole_lines;
 
 /// The spectra of a group of units take one part in this many of the third-level cache.
 const GROUP_CACHE_SHARE: usize = 2;
@@ -333,14 +334,23 @@ impl Plan {
         if self.slab == self.blocks { 0 } else { self.blocks * COMPLEX_POINT }
     }
 
+    /// Values of the points of one map.
+    pub(crate) fn map_len(&self) -> usize {
+        whole_lines(self.points)
+    }
+
     /// Values of one worker's scratch, for [`InLanes::Maps`] in the order of [`super::lanes::LaneScratch`].
     pub(crate) fn scratch_lens(&self) -> [usize; 5] {
+        let shape = self.tiling.shape();
+        let fft = match self.in_lanes {
+            InLanes::Points => PlaneFft::scratch_len_of(&shape),
+            InLanes::Maps => RealFft::scratch_len_of(&shape),
+        };
+        let fft = whole_lines(fft.unwrap_or(0));
         if self.in_lanes == InLanes::Points {
-            let fft = PlaneFft::scratch_len_of(&self.tiling.shape()).unwrap_or(0);
-            return [self.points, self.uncut_len(), fft, 0, 0];
+            return [self.map_len(), self.uncut_len(), fft, 0, 0];
         }
-        let fft = RealFft::scratch_len_of(&self.tiling.shape()).unwrap_or(0);
-        let [_, _, row] = self.tiling.shape();
+        let [_, _, row] = shape;
         [self.points * LANES, self.blocks() * LANES * COMPLEX_POINT, fft, row * LANES, LANES * COMPLEX_POINT]
     }
 

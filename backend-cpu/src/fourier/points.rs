@@ -66,7 +66,7 @@ impl Points<'_> {
         scratch: &mut [f32],
     ) {
         let support = self.plan.tiling.span(role).map(|span| span.end);
-        let (real, scratch) = scratch.split_at_mut(self.fft.real_len());
+        let (real, scratch) = scratch.split_at_mut(self.plan.map_len());
         let plane = Plane::new(self.plan, role, map);
         let values = match plane.without_gaps() {
             Some((elements, at)) => (&tensor[elements], at),
@@ -92,7 +92,7 @@ impl Points<'_> {
         scratch: &mut [f32],
     ) {
         let crop = self.plan.tiling.span(role);
-        let (real, scratch) = scratch.split_at_mut(self.fft.real_len());
+        let (real, scratch) = scratch.split_at_mut(self.plan.map_len());
         counted::transformed(|| PlaneFft::inverse_flops(&self.plan.tiling.shape(), &crop).unwrap_or(0));
         let plane = Plane::new(self.plan, role, map.in_planes_from(first));
         let bias = epilogue.bias.map(|bias| bias[map.plane % bias.len()]);

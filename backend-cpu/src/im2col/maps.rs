@@ -9,6 +9,7 @@ use super::pack::{Group, Piece};
 use super::unfold::{Source, Unfold, for_each_row};
 use super::{MOST_VALUES, panels, tensor_bytes, too_large};
 use crate::blocking::{Blocking, CACHED, Epilogue, channels};
+use crate::buffer::whole_lines;
 use crate::epilogue;
 use crate::padding::{Class, Layout, Tap, classes};
 use crate::product::{Kind, LANES, MOST_ROWS, PANEL, Product, Scalars};
@@ -179,7 +180,7 @@ impl Maps {
 impl Blocking for Maps {
     /// Values of the packed weights, then of every thread's scratch.
     fn workspace_len(&self) -> usize {
-        self.problem.groups() * self.packed + self.threads * self.lens.iter().sum::<usize>()
+        whole_lines(self.problem.groups() * self.packed) + self.threads * self.lens.iter().sum::<usize>()
     }
 
     /// What the pass takes: products of whole vectors of targets; every value copied to padded maps and from made ones,
@@ -228,7 +229,9 @@ impl Blocking for Maps {
         epilogue: Epilogue<'_>,
         workspace: &mut [f32],
     ) {
-        let (packed, scratch) = workspace.split_at_mut(self.problem.groups() * self.packed);
+        let len = self.problem.groups() * self.packed;
+        let (packed, scratch) = workspace.split_at_mut(whole_lines(len));
+        let packed = &mut packed[..len];
         self.pack(weight, packed);
         let (made, groups, [z, y, x]) =
             (self.channels()[0], self.problem.groups(), target_shape(&self.problem, self.pass));

@@ -7,6 +7,7 @@ use conv_core::{ConvProblem, Cost, Machine, Pass, Role, Unsupported};
 use super::kernel::{Columns, MOST_MADE, Row, idle, most_neighbours};
 use super::{copies, image_groups, made_groups};
 use crate::blocking::{Blocking, Epilogue, channels};
+use crate::buffer::whole_lines;
 use crate::channels::{Element, Field, Place, ROW_MOVES, Value, boxes};
 use crate::padding::{Class, Tap, classes, cut_axis, longest_band};
 use crate::product::LANES;
@@ -199,7 +200,7 @@ impl Maps {
 impl Blocking for Maps {
     /// Values of the packed weights, then of every thread's scratch.
     fn workspace_len(&self) -> usize {
-        self.problem.len(Role::Weight) + self.threads * self.scratch.iter().sum::<usize>()
+        whole_lines(self.problem.len(Role::Weight)) + self.threads * self.scratch.iter().sum::<usize>()
     }
 
     /// What the pass takes: a multiply-add of all lanes for every target and tap whose tile of columns meets the maps; every
@@ -251,7 +252,9 @@ impl Blocking for Maps {
         workspace: &mut [f32],
     ) {
         let blocks = self.made_blocks();
-        let (packed, scratch) = workspace.split_at_mut(self.problem.len(Role::Weight));
+        let len = self.problem.len(Role::Weight);
+        let (packed, scratch) = workspace.split_at_mut(whole_lines(len));
+        let packed = &mut packed[..len];
         let kernels = channels(&self.problem, self.pass)[1] * self.problem.points(Role::Weight);
         let range = |block: usize| blocks[block].start * kernels..blocks[block].end * kernels;
         let columns = self.kernel_columns();

@@ -7,6 +7,7 @@ use conv_core::{ConvProblem, Cost, Machine, Pass, Role, Unsupported};
 use super::kernel::{MOST_ROWS, Products, loads};
 use super::made::Made;
 use crate::blocking::{Blocking, Epilogue, channels};
+use crate::buffer::whole_lines;
 use crate::padding::{Class, Layout, MOST_VALUES, TAIL, Tap, classes, cut_axis, longest_band, pad};
 use crate::raw::{Columns, for_each_part, for_each_rectangle};
 use crate::split::blocks;
@@ -178,7 +179,7 @@ impl Maps {
 impl Blocking for Maps {
     /// Values of the packed weights, then of every thread's maps.
     fn workspace_len(&self) -> usize {
-        self.problem.len(Role::Weight) + self.threads * self.scratch.iter().sum::<usize>()
+        whole_lines(self.problem.len(Role::Weight)) + self.threads * self.scratch.iter().sum::<usize>()
     }
 
     /// What the pass takes: every vector of every tile as a multiply-add of all its lanes; every value copied to or
@@ -232,7 +233,9 @@ impl Blocking for Maps {
         epilogue: Epilogue<'_>,
         workspace: &mut [f32],
     ) {
-        let (packed, scratch) = workspace.split_at_mut(self.problem.len(Role::Weight));
+        let len = self.problem.len(Role::Weight);
+        let (packed, scratch) = workspace.split_at_mut(whole_lines(len));
+        let packed = &mut packed[..len];
         self.pack(weight, packed);
         let (shape, made) = (target_shape(&self.problem, self.pass), self.channels()[0]);
         let (points, rest) = (shape.iter().product(), shape[self.cut + 1..].iter().product::<usize>());

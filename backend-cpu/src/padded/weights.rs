@@ -9,6 +9,7 @@ use super::kernel::{MOST_SUMMED_ROWS, Sums, loads};
 use super::made::{Made, WIDTH};
 use super::maps::{MOST_WEIGHTS, TASK_MOVES, copied};
 use crate::blocking::{Blocking, Epilogue};
+use crate::buffer::whole_lines;
 use crate::padding::{Class, Layout, MOST_VALUES, TAIL, Tap, classes, cut_axis, longest_band, pad};
 use crate::raw::for_each_part;
 use crate::split::blocks;
@@ -125,7 +126,8 @@ impl Weights {
 impl Blocking for Weights {
     /// Values of the sums of all parts, then of every thread's maps.
     fn workspace_len(&self) -> usize {
-        self.parts * self.problem.len(Role::Weight) + self.threads * self.scratch.iter().sum::<usize>()
+        whole_lines(self.parts * self.problem.len(Role::Weight))
+            + self.threads * self.scratch.iter().sum::<usize>()
     }
 
     /// What the pass takes; counted as forward is.
@@ -169,7 +171,8 @@ impl Blocking for Weights {
     /// Computes the pass.
     fn run(&self, [input, gradient]: [&[f32]; 2], out: &mut [f32], _: Epilogue<'_>, workspace: &mut [f32]) {
         let len = self.problem.len(Role::Weight);
-        let (sums, scratch) = workspace.split_at_mut(self.parts * len);
+        let (sums, scratch) = workspace.split_at_mut(whole_lines(self.parts * len));
+        let sums = &mut sums[..self.parts * len];
         sums.fill(0.0);
         let groups = self.problem.groups();
         let bands: Vec<Band> = self.bands().map(|band| self.band(&band)).collect();
@@ -250,8 +253,8 @@ impl Task<'_> {
             [Role::Input, Role::Output].map(|role| problem.points(role)),
         );
         let (padded_image, made_image) = (group_in * layout.map, self.channels.len() * of_made.len);
-        let (padded, made) = scratch.split_at_mut(images.len() * padded_image + TAIL);
-        padded[images.len() * padded_image..].fill(0.0);
+        let (padded, made) = scratch.split_at_mut(self.weights.scratch[0]);
+        padded[images.len() * padded_image..][..TAIL].fill(0.0);
         for (number, image) in images.clone().enumerate() {
             let maps = padded[number * padded_image..].chunks_exact_mut(layout.map).take(group_in);
             for (channel, map) in maps.enumerate() {

@@ -2,6 +2,8 @@
 
 use conv_core::Unsupported;
 
+use crate::buffer::whole_lines;
+
 /// Most values of a task's maps.
 pub(crate) const MOST_VALUES: usize = 1 << 24;
 
@@ -10,15 +12,17 @@ pub(crate) fn cut_axis(shape: [usize; 3]) -> usize {
     shape.iter().position(|count| *count > 1).unwrap_or(2)
 }
 
-/// The longest band of which no more than `most` values are needed, and those; halved as long as `more` bands are
-/// wanted.
+/// The longest band of which no more than `cached` values are needed, and those, in whole cache lines; halved as long as
+/// `more` bands are wanted.
 pub(crate) fn longest_band(
     targets: usize,
     cached: usize,
     values: impl Fn(usize) -> Option<[usize; 2]>,
     more: impl Fn(usize) -> bool,
 ) -> Result<(usize, [usize; 2]), Unsupported> {
-    let of = |band| values(band).filter(|values| values.iter().sum::<usize>() <= MOST_VALUES);
+    let most = |values: &[usize; 2]| values.iter().all(|len| *len <= MOST_VALUES);
+    let lines = |band| Some(values(band).filter(most)?.map(whole_lines));
+    let of = |band| lines(band).filter(|values| values.iter().sum::<usize>() <= MOST_VALUES);
     let mut band = targets;
     while band > 1 && (of(band).is_none_or(|values| values.iter().sum::<usize>() > cached) || more(band)) {
         band = band.div_ceil(2);

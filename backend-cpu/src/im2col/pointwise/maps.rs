@@ -6,6 +6,7 @@ use std::ops::Range;
 use conv_core::{ConvProblem, Cost, Machine, Pass, Role};
 
 use crate::blocking::{Blocking, CACHED, Epilogue, channels};
+use crate::buffer::whole_lines;
 use crate::epilogue;
 use crate::im2col::pack::{Group, Piece};
 use crate::im2col::{panels, tensor_bytes};
@@ -130,7 +131,7 @@ impl Maps {
 impl Blocking for Maps {
     /// Values of the packed weights, then of every thread's scratch.
     fn workspace_len(&self) -> usize {
-        self.problem.groups() * self.packed() + self.threads * self.lens().iter().sum::<usize>()
+        whole_lines(self.problem.groups() * self.packed()) + self.threads * self.lens().iter().sum::<usize>()
     }
 
     /// What the pass takes: products of whole vectors of points; every value copied to panels, for every block of made
@@ -163,7 +164,8 @@ impl Blocking for Maps {
         workspace: &mut [f32],
     ) {
         let ([made, summed], groups, points) = (self.channels(), self.problem.groups(), self.points());
-        let (packed, scratch) = workspace.split_at_mut(groups * self.packed());
+        let (packed, scratch) = workspace.split_at_mut(whole_lines(groups * self.packed()));
+        let packed = &mut packed[..groups * self.packed()];
         self.pack(weight, packed);
         let blocks = self.made_blocks();
         let begin = |map: usize| map / blocks * made + map % blocks * self.rows;
