@@ -33,8 +33,8 @@ const DEPTH: usize = 64;
 /// Rows of the widest register tile.
 pub(crate) const MOST_ROWS: usize = 6;
 
-/// Terms of real numbers whose instructions stand one behind the other, lest the loop's own take the place of
-/// multiplications. The sums of complex ones leave no registers for that.
+/// Terms of real numbers whose instructions stand one behind the other with 16 registers, lest the loop's own take the
+/// place of multiplications. With 32 a term has enough of these; the sums of complex numbers leave no registers for that.
 const UNROLLED: usize = 4;
 
 const REAL: bool = true;
@@ -190,12 +190,13 @@ impl Product<'_> {
         assert!(const { fits::<S>(K, [M, N]) }, "a tile of {M} x {N}");
         counted::multiplied(if K == REAL { 2 } else { 8 } * M * N * S::F32_LANES * corner.terms.len());
         let mut sums = [[[simd.splat_f32s(0.0); 2]; N]; M];
-        let Range { start, end } = corner.terms;
-        let whole = if K == REAL { end - corner.terms.len() % UNROLLED } else { start };
-        if K == REAL {
-            self.sum::<S, K, M, N, UNROLLED>(simd, &corner, start..whole, &mut sums);
+        let mut rest = corner.terms.clone();
+        if const { K == REAL && registers::<S>() == 16 } {
+            let whole = rest.end - rest.len() % UNROLLED;
+            self.sum::<S, K, M, N, UNROLLED>(simd, &corner, rest.start..whole, &mut sums);
+            rest.start = whole;
         }
-        self.sum::<S, K, M, N, 1>(simd, &corner, whole..end, &mut sums);
+        self.sum::<S, K, M, N, 1>(simd, &corner, rest, &mut sums);
         let add = self.add || corner.terms.start > 0;
         let (first, span) = (place::<S, K>(corner.vector), span::<S, K>(N));
         for (sums, row) in sums.iter().zip(out.neighbours::<M>(corner.row)) {
