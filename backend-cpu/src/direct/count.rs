@@ -5,11 +5,11 @@
 //! keep 8 in flight. A vector that may begin anywhere takes two slots to fill, since it comes from two lines of the
 //! cache. Each slot counts as `2 · lanes` operations. Tiles are filled up with repeated chunks, taps in the padding count.
 //!
-//! **Moves.** Each packed weight and each value gathered on its own is one, a vector stored
-//! [`STORED`], a chunk placed [`PLACED`], a tap listed for a chunk [`LISTED`], a tile of backward-weights begun and
-//! ended [`TILED`], a run of it begun [`BEGUN`]. A tile meets a few values of many rows of the source, which no
-//! prefetcher follows: where the source of a block of terms is more than the second-level cache, each row
-//! is [`MET`].
+//! **Moves.** Each packed weight and each value gathered on its own is one, a vector stored [`STORED`] (and
+//! [`SCATTERED`] where its lanes stand apart), a chunk placed [`PLACED`], a tap listed for a chunk [`LISTED`], a tile of
+//! backward-weights begun and ended [`TILED`], a run of it begun [`BEGUN`]. A tile meets a few values of many rows of the
+//! source, which no prefetcher follows: where the source of a block of terms is more than the second-level cache, each
+//! row is [`MET`].
 //!
 //! **Bytes.** Maps are read once for each register tile's channels, weights once a task, products are written
 //! once a pass and read again in all passes but the first.
@@ -24,6 +24,9 @@ use super::weights::{self, WEIGHTS, Weights};
 /// Moves that placing a chunk and storing one of its vectors take.
 const PLACED: f64 = 64.0;
 const STORED: f64 = 16.0;
+
+/// Moves that storing a vector takes, besides, whose lanes stand apart.
+const SCATTERED: f64 = 48.0;
 
 /// Moves that listing a tap for a chunk takes, where a tile has a list of its own: in chunks that are not full or
 /// rows that meet padding.
@@ -102,12 +105,14 @@ fn maps_cost(machine: &Machine, problem: &ConvProblem, pass: Pass) -> [f64; 3] {
         let passes = (taps / MOST_TAPS as f64).ceil().max((terms / packed).ceil());
         let gathered = if !backward && volume[2].stride > 1 { steps * (vectors * lanes) as f64 } else { 0.0 };
         let stored = parts * count * chunks * passes;
+        let of_vector = if backward && volume[2].stride > 1 { STORED + SCATTERED } else { STORED };
         let lists = listed_tiles(problem, pass, lanes, maps.pieces_len(), vectors)
             .min((chunks / vectors as f64).ceil());
         let channel_blocks = (terms / packed / (taps / MOST_TAPS as f64).ceil()).ceil();
         let listed = parts * count * lists * taps * vectors as f64 * channel_blocks;
         total[0] += 2.0 * lanes as f64 * steps * slots(rows, vectors) as f64;
-        total[1] += gathered + parts * count * terms * rows as f64 + stored * (PLACED + STORED * rows as f64);
+        total[1] +=
+            gathered + parts * count * terms * rows as f64 + stored * (PLACED + of_vector * rows as f64);
         total[1] += listed * LISTED + tiles * maps.summed as f64 * rows_met(problem, pass, vectors) * met;
         total[2] += count * source + parts * count * terms * rows as f64;
         total[2] += 2.0 * (passes - 1.0).max(0.0) * stored / passes.max(1.0) * (rows * lanes) as f64;
