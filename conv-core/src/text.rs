@@ -194,7 +194,7 @@ mod tests {
             include_str!("../../shapes/volumes.txt"),
         ];
         let named: Vec<NamedProblem> = lists.iter().flat_map(|list| parse_shapes(list).unwrap()).collect();
-        assert_eq!(named.len(), 279);
+        assert_eq!(named.len(), 291);
         for NamedProblem { name, problem } in named {
             assert_eq!(parse(&problem.to_string()), Ok(problem), "{name}");
         }
