@@ -22,13 +22,16 @@ use conv_core::{ConvProblem, Machine, Pass, Role, Unsupported};
 
 use crate::blocking::{Blocked, Planned};
 use crate::merge::merged;
-use crate::product::{LANES, PANEL};
+use crate::product::LANES;
 use linear::Linear;
 use maps::Maps;
 use weights::Weights;
 
 /// Values of the largest matrices that a task may need.
 const MOST_VALUES: usize = 1 << 36;
+
+/// Targets that a task should have at least.
+const FEWEST: usize = 64;
 
 /// Matrix products over unfolded sources.
 pub(crate) const IM2COL: Blocked = Blocked::new("im2col", plan);
@@ -53,12 +56,9 @@ fn too_large() -> Unsupported {
     Unsupported::Geometry("its unfolded matrices are larger than any memory".into())
 }
 
-/// The targets of each panel: nearly equal numbers of whole vectors.
-fn panels(targets: usize) -> Vec<Range<usize>> {
-    let vectors = targets.div_ceil(LANES);
-    let count = targets.div_ceil(PANEL);
-    let first = |panel: usize| panel * vectors / count * LANES;
-    (0..count).map(|panel| first(panel)..first(panel + 1).min(targets)).collect()
+/// The targets of each element.
+fn elements(targets: usize) -> Vec<Range<usize>> {
+    (0..targets).step_by(LANES).map(|first| first..targets.min(first + LANES)).collect()
 }
 
 /// Bytes of all operands.

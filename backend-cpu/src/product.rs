@@ -2,8 +2,8 @@
 //!
 //! `out[row][n] (+)= Σ_t left[row][t] right[t][n]`. Vectors of 16 neighbouring `n` are loaded from `right`, scalars of
 //! `left` are broadcast. The sums of six rows and four vectors (two of complex numbers) stay in 24 registers: 24 real
-//! multiply-adds need 4 loads and 6 broadcasts, 48 of complex numbers 4 and 12. [`DEPTH`] terms of `right` come from
-//! the second- or third-level cache once and stay in the first-level one while all rows pass by.
+//! multiply-adds need 4 loads and 6 broadcasts, 48 of complex numbers 4 and 12. What [`KEPT`] values of `right` hold of
+//! such columns comes from the second- or third-level cache once and stays in the first-level one while all rows pass by.
 
 use std::ops::Range;
 
@@ -24,11 +24,9 @@ pub(crate) enum Kind {
     Complex,
 }
 
-/// f32 values of a row of a panel: what the widest register tile takes of a term.
-pub(crate) const PANEL: usize = 64;
-
-/// Terms of `right` that are used by all rows before the next ones: 16 KiB; and up to [`LANES`] more, lest a few be left.
-const DEPTH: usize = 64;
+/// f32 values of `right` that are used by all rows before the next ones: 16 KiB; and those of up to [`LANES`] terms more,
+/// lest a few be left.
+const KEPT: usize = 4096;
 
 /// Rows of the widest register tile.
 pub(crate) const MOST_ROWS: usize = 6;
@@ -37,13 +35,17 @@ pub(crate) const MOST_ROWS: usize = 6;
 /// place of multiplications. With 32 a term has enough of these; the sums of complex numbers leave no registers for that.
 const UNROLLED: usize = 4;
 
-const REAL: bool = true;
-const COMPLEX: bool = false;
+/// f32 values of an element, by which bodies are told apart.
+const REAL: usize = LANES;
+const COMPLEX: usize = 2 * LANES;
 
 impl Kind {
     /// f32 values of an element: 16 channels.
-    pub(crate) fn element(self) -> usize {
-        if self == Kind::Real { LANES } else { 2 * LANES }
+    pub(crate) const fn element(self) -> usize {
+        match self {
+            Kind::Real => REAL,
+            Kind::Complex => COMPLEX,
+        }
     }
 
     /// Operations of one multiply-add.
@@ -64,6 +66,31 @@ impl Kind {
             _ => [MOST_ROWS, 1],
         }
     }
+
+    /// Terms of the widest register tile that are used by all rows before the next ones.
+    const fn depth(self, registers: usize, lanes: usize) -> usize {
+        KEPT / self.element() / (self.widest(registers)[1] * lanes).div_ceil(LANES)
+    }
+}
+
+/// Elements of 16 columns or rows, `[element][term]`: so many values after each other.
+#[derive(Clone, Copy)]
+pub(crate) struct Elements<'a> {
+    pub(crate) values: &'a [f32],
+    pub(crate) apart: usize,
+}
+
+impl<'a> Elements<'a> {
+    /// Some terms of an element, in chunks of `U`.
+    #[inline(always)]
+    fn lines<const K: usize, const U: usize>(
+        self,
+        element: usize,
+        terms: &Range<usize>,
+    ) -> &'a [[[f32; K]; U]] {
+        let lines: &[[f32; K]] = self.values[element * self.apart..].as_chunks().0;
+        lines[terms.clone()].as_chunks().0
+    }
 }
 
 /// The scalars `left[row][term]`.
@@ -71,8 +98,8 @@ impl Kind {
 pub(crate) enum Scalars<'a> {
     /// Terms stand in elements, rows so many values after each other.
     Rows(&'a [f32], usize),
-    /// Rows stand in the elements of a panel, one line a term.
-    Terms(&'a [[f32; PANEL]]),
+    /// Rows stand in elements.
+    Terms(Elements<'a>),
     /// Rows of a register tile stand in a line, one a term; so many lines after each other those of the next rows. Of real
     /// numbers.
     Blocks(&'a [[f32; MOST_ROWS]], usize),
@@ -84,8 +111,7 @@ pub(crate) struct Product<'a> {
     /// Rows, elements of 16 channels, terms.
     pub(crate) sizes: [usize; 3],
     pub(crate) left: Scalars<'a>,
-    /// Elements of a panel, one line a term.
-    pub(crate) right: &'a [[f32; PANEL]],
+    pub(crate) right: Elements<'a>,
     /// Whether what is there is added to.
     pub(crate) add: bool,
 }
@@ -130,26 +156,33 @@ struct Corner {
 
 impl Product<'_> {
     #[inline(always)]
-    fn tiles<S: Simd, const K: bool>(&self, simd: S, out: &mut Columns<'_>) {
+    fn tiles<S: Simd, const K: usize>(&self, simd: S, out: &mut Columns<'_>) {
         let [rows, elements, terms] = self.sizes;
         let vectors = elements * LANES / S::F32_LANES;
         let [most, wide] = self.kind.widest(registers::<S>());
-        let parts = rows.div_ceil(most);
+        let depth = self.kind.depth(registers::<S>(), S::F32_LANES);
+        // Rows within which a register tile ends.
+        let within = match self.left {
+            Scalars::Rows(..) => rows,
+            Scalars::Terms(_) => LANES,
+            Scalars::Blocks(..) => most,
+        };
         let mut vector = 0;
         while vector < vectors {
             let width = wide.min(vectors - vector);
             let mut first = 0;
             while first < terms {
-                let end = if terms - first <= DEPTH + LANES { terms } else { first + DEPTH };
+                let end = if terms - first <= depth + LANES { terms } else { first + depth };
                 let terms = first..end;
                 first = end;
-                for part in 0..parts {
-                    let (row, end) = match self.left {
-                        Scalars::Blocks(..) => (part * most, rows.min((part + 1) * most)),
-                        _ => (part * rows / parts, (part + 1) * rows / parts),
-                    };
-                    let corner = Corner { row, vector, terms: terms.clone() };
-                    self.tile::<S, K>(simd, corner, [end - row, width], out);
+                for begin in (0..rows).step_by(within) {
+                    let rows = within.min(rows - begin);
+                    let parts = rows.div_ceil(most);
+                    for part in 0..parts {
+                        let (row, end) = (part * rows / parts, (part + 1) * rows / parts);
+                        let corner = Corner { row: begin + row, vector, terms: terms.clone() };
+                        self.tile::<S, K>(simd, corner, [end - row, width], out);
+                    }
                 }
             }
             vector += width;
@@ -157,7 +190,13 @@ impl Product<'_> {
     }
 
     #[inline(always)]
-    fn tile<S: Simd, const K: bool>(&self, simd: S, corner: Corner, size: [usize; 2], out: &mut Columns<'_>) {
+    fn tile<S: Simd, const K: usize>(
+        &self,
+        simd: S,
+        corner: Corner,
+        size: [usize; 2],
+        out: &mut Columns<'_>,
+    ) {
         macro_rules! of_rows {
             ($width:literal) => {
                 match size[0] {
@@ -180,7 +219,7 @@ impl Product<'_> {
 
     /// `M` rows and `N` vectors.
     #[inline(always)]
-    fn registers<S: Simd, const K: bool, const M: usize, const N: usize>(
+    fn registers<S: Simd, const K: usize, const M: usize, const N: usize>(
         &self,
         simd: S,
         corner: Corner,
@@ -214,58 +253,100 @@ impl Product<'_> {
 
     /// Adds whole chunks of `U` terms.
     #[inline(always)]
-    fn sum<S: Simd, const K: bool, const M: usize, const N: usize, const U: usize>(
+    fn sum<S: Simd, const K: usize, const M: usize, const N: usize, const U: usize>(
         &self,
         simd: S,
         corner: &Corner,
         terms: Range<usize>,
         sums: &mut [[[S::f32s; 2]; N]; M],
     ) {
-        let (row, first) = (corner.row, place::<S, K>(corner.vector));
-        let right = self.right[terms.clone()].as_chunks().0;
+        let (row, right) = (corner.row, Right::<N, U, K>::new::<S>(self.right, corner.vector, &terms));
         match self.left {
             Scalars::Rows(left, apart) if K == REAL => {
                 let left = &left[row * apart + terms.start..];
-                by_values::<S, K, M, N, U>(simd, (left, apart), (right, first), sums);
+                by_values::<S, K, M, N, U>(simd, (left, apart), right, sums);
             }
             Scalars::Rows(left, apart) => {
-                let left = &left[row * apart + terms.start / LANES * element(K)..];
-                by_elements::<S, K, M, N>(simd, (left, apart), (&self.right[terms], first), sums);
-            }
-            Scalars::Terms(left) if K == REAL => {
-                let left = left[terms].as_chunks().0;
-                by_lines::<S, K, M, N, U, PANEL>(simd, (left, row), (right, first), sums);
+                let left = &left[row * apart + terms.start / LANES * K..];
+                by_elements::<S, K, M, N, U>(simd, (left, apart), right, sums);
             }
             Scalars::Terms(left) => {
-                let left = left[terms].as_chunks().0;
-                by_terms::<S, K, M, N, U>(simd, (left, row), (right, first), sums);
+                let left = left.lines::<K, U>(row / LANES, &terms);
+                by_lines::<S, K, M, N, U, K>(simd, (left, row % LANES), right, sums);
             }
             Scalars::Blocks(left, apart) => {
                 let left = left[row / MOST_ROWS * apart..][terms].as_chunks().0;
-                by_lines::<S, K, M, N, U, MOST_ROWS>(simd, (left, 0), (right, first), sums);
+                by_lines::<S, K, M, N, U, MOST_ROWS>(simd, (left, 0), right, sums);
             }
         }
     }
 }
 
-/// Chunks of `U` lines of a panel, and where in each the vectors begin.
-type Right<'a, const U: usize> = (&'a [[[f32; PANEL]; U]], usize);
+/// The vectors of a tile: of each the lines of its element, in chunks of `U`.
+#[derive(Clone, Copy)]
+struct Right<'a, const N: usize, const U: usize, const K: usize> {
+    lines: [&'a [[[f32; K]; U]]; N],
+    /// Where the first vector begins in its element.
+    lane: usize,
+}
+
+impl<'a, const N: usize, const U: usize, const K: usize> Right<'a, N, U, K> {
+    #[inline(always)]
+    fn new<S: Simd>(elements: Elements<'a>, vector: usize, terms: &Range<usize>) -> Self {
+        let lane = place::<S, K>(vector) % K;
+        let mut lines = [&[][..]; N];
+        for (n, lines) in lines.iter_mut().enumerate() {
+            *lines = elements.lines(place::<S, K>(vector + n) / K, terms);
+        }
+        Right { lines, lane }
+    }
+
+    /// Chunks.
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.lines[0].len()
+    }
+
+    /// Some chunks.
+    #[inline(always)]
+    fn part(mut self, chunks: Range<usize>) -> Self {
+        for lines in &mut self.lines {
+            *lines = &lines[chunks.clone()];
+        }
+        self
+    }
+
+    /// The vectors of a term of a chunk.
+    #[inline(always)]
+    fn vectors<S: Simd>(&self, simd: S, chunk: usize, term: usize) -> [[S::f32s; 2]; N] {
+        let mut vectors = [[simd.splat_f32s(0.0); 2]; N];
+        for (n, vector) in vectors.iter_mut().enumerate() {
+            let lane = place::<S, K>(n) % K;
+            // Tiles of whole elements begin with one, and those of less have one alone.
+            let (first, begin) =
+                if N * S::F32_LANES < LANES { (0, self.lane) } else { (n - lane / S::F32_LANES, 0) };
+            *vector = load::<S, K>(&self.lines[first][chunk][term], begin + lane);
+        }
+        vectors
+    }
+}
 
 /// Real numbers, whose terms are neighbours: `left` begins with the first term of the first row.
 #[inline(always)]
-fn by_values<S: Simd, const K: bool, const M: usize, const N: usize, const U: usize>(
+fn by_values<S: Simd, const K: usize, const M: usize, const N: usize, const U: usize>(
     simd: S,
     (left, apart): (&[f32], usize),
-    (right, first): Right<'_, U>,
+    right: Right<'_, N, U, K>,
     sums: &mut [[[S::f32s; 2]; N]; M],
 ) {
+    let (count, right) = (right.len(), right.part(0..right.len()));
     let mut rows = [left.as_chunks::<U>().0; M];
     for (i, row) in rows.iter_mut().enumerate() {
-        *row = &left[i * apart..].as_chunks().0[..right.len()];
+        *row = &left[i * apart..].as_chunks().0[..count];
     }
-    for (chunk, right) in right.iter().enumerate() {
-        for (t, right) in right.iter().enumerate() {
-            let factors = factors::<S, K, N>(simd, &right[first..]);
+    for chunk in 0..count {
+        for t in 0..U {
+            let factors = right.vectors(simd, chunk, t);
             for (sums, row) in sums.iter_mut().zip(rows) {
                 add::<S, K, N>(simd, [&row[chunk][t]; 2], factors, sums);
             }
@@ -273,23 +354,25 @@ fn by_values<S: Simd, const K: bool, const M: usize, const N: usize, const U: us
     }
 }
 
-/// Complex numbers, whose terms stand in elements: `left` begins with the first one of the first row.
+/// Complex numbers, whose terms stand in elements and in chunks of one: `left` begins with the first one of the first row.
 #[inline(always)]
-fn by_elements<S: Simd, const K: bool, const M: usize, const N: usize>(
+fn by_elements<S: Simd, const K: usize, const M: usize, const N: usize, const U: usize>(
     simd: S,
     (left, apart): (&[f32], usize),
-    (right, first): (&[[f32; PANEL]], usize),
+    right: Right<'_, N, U, K>,
     sums: &mut [[[S::f32s; 2]; N]; M],
 ) {
-    for (chunk, right) in right.chunks(LANES).enumerate() {
+    for (element, first) in (0..right.len()).step_by(LANES).enumerate() {
+        let count = LANES.min(right.len() - first);
+        let right = right.part(first..first + count);
         let mut rows = [[&[0.0; LANES]; 2]; M];
         for (i, [re, im]) in rows.iter_mut().enumerate() {
-            let row = &left[i * apart + chunk * element(K)..];
+            let row = &left[i * apart + element * K..];
             *re = row.first_chunk().unwrap_or(re);
-            *im = row[element(K) - LANES..].first_chunk().unwrap_or(im);
+            *im = row[K - LANES..].first_chunk().unwrap_or(im);
         }
-        for (t, right) in right.iter().enumerate().take(LANES) {
-            let factors = factors::<S, K, N>(simd, &right[first..]);
+        for t in 0..count {
+            let factors = right.vectors(simd, t, 0);
             for (sums, [re, im]) in sums.iter_mut().zip(&rows) {
                 add::<S, K, N>(simd, [&re[t], &im[t]], factors, sums);
             }
@@ -297,62 +380,31 @@ fn by_elements<S: Simd, const K: bool, const M: usize, const N: usize>(
     }
 }
 
-/// Rows that stand in the elements of lines, from a row on.
+/// Numbers of neighbouring rows, which are neighbours from a place of every line on; imaginary parts stand an element's
+/// lanes further on.
 #[inline(always)]
-fn by_terms<S: Simd, const K: bool, const M: usize, const N: usize, const U: usize>(
-    simd: S,
-    (left, row): (&[[[f32; PANEL]; U]], usize),
-    (right, first): Right<'_, U>,
-    sums: &mut [[[S::f32s; 2]; N]; M],
-) {
-    let mut at = [0; M];
-    for (i, at) in at.iter_mut().enumerate() {
-        *at = (row + i) / LANES * element(K) + (row + i) % LANES;
-    }
-    for (left, right) in left.iter().zip(right) {
-        for (left, right) in left.iter().zip(right) {
-            let factors = factors::<S, K, N>(simd, &right[first..]);
-            for (sums, at) in sums.iter_mut().zip(at) {
-                let im = at + element(K) - LANES;
-                add::<S, K, N>(simd, [&left[at % PANEL], &left[im % PANEL]], factors, sums);
-            }
-        }
-    }
-}
-
-/// Real numbers of neighbouring rows, which are neighbours from a place of every line on.
-#[inline(always)]
-fn by_lines<S: Simd, const K: bool, const M: usize, const N: usize, const U: usize, const LINE: usize>(
+fn by_lines<S: Simd, const K: usize, const M: usize, const N: usize, const U: usize, const LINE: usize>(
     simd: S,
     (left, at): (&[[[f32; LINE]; U]], usize),
-    (right, first): Right<'_, U>,
+    right: Right<'_, N, U, K>,
     sums: &mut [[[S::f32s; 2]; N]; M],
 ) {
-    for (left, right) in left.iter().zip(right) {
-        for (left, right) in left.iter().zip(right) {
-            let factors = factors::<S, K, N>(simd, &right[first..]);
-            for (sums, value) in sums.iter_mut().zip(&left[at..][..M]) {
-                add::<S, K, N>(simd, [value; 2], factors, sums);
+    let right = right.part(0..left.len());
+    for (chunk, left) in left.iter().enumerate() {
+        for (t, left) in left.iter().enumerate() {
+            let factors = right.vectors(simd, chunk, t);
+            let (re, im) = (&left[at..][..M], &left[at + K - LANES..][..M]);
+            for (sums, (re, im)) in sums.iter_mut().zip(re.iter().zip(im)) {
+                add::<S, K, N>(simd, [re, im], factors, sums);
             }
         }
     }
-}
-
-/// The first vectors of one term.
-#[inline(always)]
-fn factors<S: Simd, const K: bool, const N: usize>(simd: S, right: &[f32]) -> [[S::f32s; 2]; N] {
-    let right = &right[..span::<S, K>(N)];
-    let mut factors = [[simd.splat_f32s(0.0); 2]; N];
-    for (n, factor) in factors.iter_mut().enumerate() {
-        *factor = load::<S, K>(right, place::<S, K>(n));
-    }
-    factors
 }
 
 /// Adds the products of a scalar. It is read where it is used: a broadcast from memory is for free, one from a register
 /// takes the place of a multiplication.
 #[inline(always)]
-fn add<S: Simd, const K: bool, const N: usize>(
+fn add<S: Simd, const K: usize, const N: usize>(
     simd: S,
     [re, im]: [&f32; 2],
     factors: [[S::f32s; 2]; N],
@@ -366,38 +418,33 @@ fn add<S: Simd, const K: bool, const N: usize>(
 }
 
 /// Whether a tile fits the registers.
-const fn fits<S: Simd>(real: bool, [rows, vectors]: [usize; 2]) -> bool {
-    let most = if real { Kind::Real } else { Kind::Complex }.widest(registers::<S>());
+const fn fits<S: Simd>(element: usize, [rows, vectors]: [usize; 2]) -> bool {
+    let most = if element == REAL { Kind::Real } else { Kind::Complex }.widest(registers::<S>());
     rows <= most[0] && vectors <= most[1]
-}
-
-/// f32 values of an element.
-const fn element(real: bool) -> usize {
-    if real { LANES } else { 2 * LANES }
 }
 
 /// The first value of a vector among the elements of a row.
 #[inline(always)]
-fn place<S: Simd, const K: bool>(vector: usize) -> usize {
+fn place<S: Simd, const K: usize>(vector: usize) -> usize {
     let per_element = LANES / S::F32_LANES;
-    vector / per_element * element(K) + vector % per_element * S::F32_LANES
+    vector / per_element * K + vector % per_element * S::F32_LANES
 }
 
 /// Values from the first to the last of so many vectors that begin with an element, or lie within one.
 #[inline(always)]
-fn span<S: Simd, const K: bool>(vectors: usize) -> usize {
-    place::<S, K>(vectors - 1) + element(K) - LANES + S::F32_LANES
+fn span<S: Simd, const K: usize>(vectors: usize) -> usize {
+    place::<S, K>(vectors - 1) + K - LANES + S::F32_LANES
 }
 
 #[inline(always)]
-fn load<S: Simd, const K: bool>(values: &[f32], at: usize) -> [S::f32s; 2] {
-    let im = at + element(K) - LANES;
+fn load<S: Simd, const K: usize>(values: &[f32], at: usize) -> [S::f32s; 2] {
+    let im = at + K - LANES;
     let re = S::as_simd_f32s(&values[at..at + S::F32_LANES]).0[0];
     [re, if K == REAL { re } else { S::as_simd_f32s(&values[im..im + S::F32_LANES]).0[0] }]
 }
 
 #[inline(always)]
-fn store<S: Simd, const K: bool>(values: &mut [f32], at: usize, sum: [S::f32s; 2]) {
+fn store<S: Simd, const K: usize>(values: &mut [f32], at: usize, sum: [S::f32s; 2]) {
     if K == COMPLEX {
         S::as_mut_simd_f32s(&mut values[at + LANES..at + LANES + S::F32_LANES]).0[0] = sum[1];
     }
@@ -406,7 +453,7 @@ fn store<S: Simd, const K: bool>(values: &mut [f32], at: usize, sum: [S::f32s; 2
 
 /// `a b + sum`, or `a b* + sum` of complex numbers.
 #[inline(always)]
-fn multiply_add<S: Simd, const K: bool>(
+fn multiply_add<S: Simd, const K: usize>(
     simd: S,
     a: [S::f32s; 2],
     b: [S::f32s; 2],

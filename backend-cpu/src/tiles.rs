@@ -13,11 +13,14 @@ mod weights;
 use conv_core::{ConvProblem, Cost, Machine, Pass, Unsupported};
 
 use crate::blocking::{Blocking, Planned};
-use crate::product::PANEL;
+use crate::product::Elements;
 pub(crate) use crate::product::{Kind, LANES};
 pub(crate) use grid::Correlation;
 use maps::Maps;
 use weights::Weights;
+
+/// f32 values at a point of the channels that tasks make together.
+const PANEL: usize = 64;
 
 /// What turns tiles, kernels and products of one size into each other, for 16 maps in the lanes.
 ///
@@ -55,34 +58,33 @@ fn transformed(flops: impl FnOnce() -> u64) {
     crate::counted::transformed(|| flops() * LANES as u64);
 }
 
-/// Points of a task: `[point][panel][row][channel]`. A panel has [`PANEL`] f32 values a row, or as many as all channels
-/// take where rows are to be whole. A point has an element more, so that those of neighbouring points do not compete for
+/// Points of a task: `[point][part][row][channel]`. A part has the channels of an element, of a panel, or all. A point has an element more, so that those of neighbouring points do not compete for
 /// the same lines of the cache.
 #[derive(Clone, Copy, Debug)]
 struct Spectrum {
     points: usize,
-    panels: usize,
+    parts: usize,
     rows: usize,
-    /// f32 values of a row of a panel.
+    /// f32 values of a row of a part.
     row: usize,
     /// f32 values of an element.
     element: usize,
 }
 
 impl Spectrum {
-    /// Points of `rows` rows whose channels take `len` f32 values, in panels.
-    fn in_panels(kind: Kind, points: usize, rows: usize, len: usize) -> Spectrum {
-        Spectrum { points, panels: len.div_ceil(PANEL), rows, row: PANEL, element: kind.element() }
+    /// Points of `rows` rows whose channels take `len` f32 values, in parts of so many.
+    fn in_parts(kind: Kind, points: usize, rows: usize, [len, part]: [usize; 2]) -> Spectrum {
+        Spectrum { points, parts: len.div_ceil(part), rows, row: part, element: kind.element() }
     }
 
-    /// The same with whole rows.
-    fn in_rows(kind: Kind, points: usize, rows: usize, len: usize) -> Spectrum {
-        Spectrum { points, panels: 1, rows, row: len, element: kind.element() }
+    /// The same in elements, as factors stand whose channels are in the lanes.
+    fn in_elements(kind: Kind, points: usize, rows: usize, len: usize) -> Spectrum {
+        Spectrum::in_parts(kind, points, rows, [len, kind.element()])
     }
 
     /// f32 values from one point to the next.
     fn apart(&self) -> usize {
-        self.panels * self.rows * self.row + self.element
+        self.parts * self.rows * self.row + self.element
     }
 
     fn len(&self) -> usize {
@@ -104,10 +106,10 @@ impl Spectrum {
         &mut values[point * apart..][..apart]
     }
 
-    /// The lines of a panel at a point.
-    fn panel<'a>(&self, values: &'a [f32], point: usize, panel: usize) -> &'a [[f32; PANEL]] {
-        let first = panel * self.rows * self.row;
-        self.point(values, point)[first..first + self.rows * self.row].as_chunks().0
+    /// The elements at a point, from one on.
+    fn elements<'a>(&self, values: &'a [f32], point: usize, first: usize) -> Elements<'a> {
+        let apart = self.rows * self.row;
+        Elements { values: &self.point(values, point)[first * apart..], apart }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use fft_core::{deinterleave, interleave, transpose16};
 
-use crate::product::{LANES, PANEL};
+use crate::product::LANES;
 use crate::raw::for_each_part;
 
 /// Terms whose sums leave the lanes at once.
@@ -10,10 +10,8 @@ const CHUNK: usize = 64;
 
 const FITS: &str = "lines are as long as their blocking says";
 
-/// Values of scratch that [`Rows::to_lanes`] needs for rows of so many values, and [`Sums::finish`].
-pub(super) fn strip_len(row: usize) -> usize {
-    (row + CHUNK) * LANES
-}
+/// Values of scratch that [`Sums::finish`] needs.
+pub(super) const STRIP: usize = CHUNK * LANES;
 
 /// Rows of `len` values, `apart` from each other: those of at most 16 channels.
 pub(super) struct Rows<'a> {
@@ -24,14 +22,14 @@ pub(super) struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    /// Writes value `x` of every row to lane 0, 1, … of line `x` of a panel; lines after the last may be written, too.
-    pub(super) fn to_lanes(&self, lines: &mut [f32], strip: &mut [f32]) {
+    /// Writes value `x` of every row to lane 0, 1, … of line `x`; lines after the last may be written, too.
+    pub(super) fn to_lanes(&self, lines: &mut [f32]) {
         let Rows { values, apart, count, len } = *self;
         let squares = len.next_multiple_of(LANES);
         let whole = count == LANES && apart >= LANES && (count - 1) * apart + squares <= values.len();
-        if whole && (squares - 1) * PANEL + LANES <= lines.len() {
+        if whole && squares * LANES <= lines.len() {
             for x in (0..squares).step_by(LANES) {
-                transpose16(&values[x..], apart, &mut lines[x * PANEL..], PANEL).expect(FITS);
+                transpose16(&values[x..], apart, &mut lines[x * LANES..], LANES).expect(FITS);
             }
             return;
         }
@@ -39,11 +37,7 @@ impl Rows<'_> {
         for (number, row) in rows.iter_mut().enumerate().take(count) {
             *row = &values[number * apart..][..len];
         }
-        let strip = &mut strip[..len * LANES];
-        interleave(&rows[..count], strip).expect(FITS);
-        for (line, values) in lines.chunks_mut(PANEL).zip(strip.chunks_exact(LANES)) {
-            line[..LANES].copy_from_slice(values);
-        }
+        interleave(&rows[..count], &mut lines[..len * LANES]).expect(FITS);
     }
 }
 

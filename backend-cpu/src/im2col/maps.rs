@@ -7,12 +7,12 @@ use conv_core::{ConvProblem, Cost, Machine, Pass, Role, Unsupported};
 use super::cut::Cut;
 use super::pack::{Group, Piece};
 use super::unfold::{Source, Unfold, for_each_row};
-use super::{MOST_VALUES, panels, tensor_bytes, too_large};
+use super::{FEWEST, MOST_VALUES, elements, tensor_bytes, too_large};
 use crate::blocking::{Blocking, CACHED, Epilogue, channels};
 use crate::buffer::whole_lines;
 use crate::epilogue;
 use crate::padding::{Class, Layout, Tap, classes};
-use crate::product::{Kind, LANES, MOST_ROWS, PANEL, Product, Scalars};
+use crate::product::{Elements, Kind, LANES, MOST_ROWS, Product, Scalars};
 use crate::raw::{Block, for_each_block, for_each_part};
 
 /// Tasks a thread should find, so that threads end together.
@@ -27,7 +27,7 @@ const MOST_TARGETS: usize = 1024;
 /// Made channels of a task at most: more would leave room for few targets in the second-level cache.
 const MOST_CHANNELS: usize = 256;
 
-/// Made channels whose weights stay in the second-level cache while all panels of a box pass by.
+/// Made channels whose weights stay in the second-level cache while all elements of a box pass by.
 const ROWS: usize = 8 * MOST_ROWS;
 
 /// The blocking of one problem and pass.
@@ -42,7 +42,7 @@ pub(super) struct Maps {
     chunk: usize,
     /// Made channels of a task.
     rows: usize,
-    /// Values of a task's padded maps, unfolded panels and made maps.
+    /// Values of a task's padded maps, unfolded elements and made maps.
     lens: [usize; 3],
     threads: usize,
     /// Values of a quarter of the second-level cache.
@@ -92,7 +92,7 @@ impl Maps {
         let kernel = problem.points(Role::Weight);
         let chunk = summed.div_ceil(summed.div_ceil((TERMS / kernel).max(1)));
         let rows = made.div_ceil(made.div_ceil(MOST_CHANNELS)).next_multiple_of(MOST_ROWS);
-        let most = (cached / (chunk * kernel).max(rows)).clamp(PANEL, MOST_TARGETS) / PANEL * PANEL;
+        let most = (cached / (chunk * kernel).max(rows)).clamp(FEWEST, MOST_TARGETS) / FEWEST * FEWEST;
         let [z, y, x] = target_shape(problem, pass);
         let counts = [problem.batch(), z, y, x];
         let mut steps = [1; 4];
@@ -140,7 +140,7 @@ impl Maps {
             let targets = images * classes.iter().map(|class| class.count).product::<usize>();
             let padded = Layout::values(classes, images.checked_mul(self.chunk)?)?;
             let terms = self.chunk.checked_mul(part.points.len())?;
-            let unfolded = targets.next_multiple_of(PANEL).checked_mul(terms)?;
+            let unfolded = targets.next_multiple_of(LANES).checked_mul(terms)?;
             let made = self.rows.checked_mul(targets.next_multiple_of(LANES))?;
             for (most, len) in most.iter_mut().zip([padded, unfolded, made]) {
                 *most = len.checked_next_multiple_of(LANES)?.max(*most);
@@ -283,15 +283,15 @@ impl Task<'_> {
             if part.points.is_empty() {
                 made.fill(0.0);
             }
-            let panels = panels(targets);
+            let elements = elements(targets);
             let offsets = layout.offsets(part.taps.each_ref().map(|taps| &taps[..]));
             let pieces = if part.points.is_empty() { 0 } else { self.maps.pieces() };
             for piece in (0..pieces).map(|number| self.maps.piece(part, number)) {
                 let (images, channels) = (ranges[0].len(), piece.channels.len());
-                let (layout, offsets, panels) = (&layout, &offsets[..], &panels[..]);
-                let unfold = Unfold { layout, offsets, images, channels, panels, line: PANEL };
+                let (layout, offsets, parts) = (&layout, &offsets[..], &elements[..]);
+                let unfold = Unfold { layout, offsets, images, channels, parts, line: LANES };
                 unfold.run(&self.source(ranges[0].start, &piece), padded, unfolded);
-                self.multiply(&piece, panels, channels * offsets.len(), unfolded, made);
+                self.multiply(&piece, elements.len(), channels * offsets.len(), unfolded, made);
             }
             self.store(&ranges[0], &layout, made, block);
         }
@@ -310,26 +310,17 @@ impl Task<'_> {
     }
 
     /// `made[row][target] (+)= Σ weight[row][term] unfolded[term][target]`.
-    fn multiply(
-        &self,
-        piece: &Piece,
-        panels: &[Range<usize>],
-        terms: usize,
-        unfolded: &[f32],
-        made: &mut [f32],
-    ) {
+    fn multiply(&self, piece: &Piece, elements: usize, terms: usize, unfolded: &[f32], made: &mut [f32]) {
         let rows = self.rows.len();
         let apart = made.len() / rows;
         let first = piece.first + self.rows.start * terms;
         let weights = self.packed[first..][..rows.next_multiple_of(MOST_ROWS) * terms].as_chunks().0;
+        let right = Elements { values: unfolded, apart: terms * LANES };
         for row in (0..rows).step_by(ROWS) {
-            for (panel, right) in panels.iter().zip(unfolded.chunks_exact(terms * PANEL)) {
-                let sizes = [ROWS.min(rows - row), panel.len().div_ceil(LANES), terms];
-                let left = Scalars::Blocks(&weights[row / MOST_ROWS * terms..], terms);
-                let (right, add) = (right.as_chunks().0, piece.channels.start > 0);
-                let product = Product { kind: Kind::Real, sizes, left, right, add };
-                product.run_to(&mut made[row * apart + panel.start..], apart);
-            }
+            let (sizes, add) = ([ROWS.min(rows - row), elements, terms], piece.channels.start > 0);
+            let left = Scalars::Blocks(&weights[row / MOST_ROWS * terms..], terms);
+            let product = Product { kind: Kind::Real, sizes, left, right, add };
+            product.run_to(&mut made[row * apart..], apart);
         }
     }
 

@@ -12,8 +12,8 @@ pub(super) struct Unfold<'a> {
     pub(super) offsets: &'a [usize],
     pub(super) images: usize,
     pub(super) channels: usize,
-    /// The targets of each panel, and values of a line: `to` is `[panel][channel][tap][line]`.
-    pub(super) panels: &'a [Range<usize>],
+    /// The targets of each part, and values of a line: `to` is `[part][channel][tap][line]`.
+    pub(super) parts: &'a [Range<usize>],
     pub(super) line: usize,
 }
 
@@ -70,11 +70,11 @@ impl WithSimd for Lines<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
         let mut pieces = Vec::with_capacity(S::F32_LANES);
-        for (panel, targets) in self.unfold.panels.iter().enumerate() {
+        for (part, targets) in self.unfold.parts.iter().enumerate() {
             for target in targets.clone().step_by(S::F32_LANES) {
                 pieces.clear();
                 self.cut(simd, target..targets.end.min(target + S::F32_LANES), &mut pieces);
-                let place = (panel, target - targets.start);
+                let place = (part, target - targets.start);
                 match pieces[..] {
                     [a] => self.vectors(simd, &[a], place),
                     [a, b] => self.vectors(simd, &[a, b], place),
@@ -100,11 +100,11 @@ impl Lines<'_> {
         }
     }
 
-    /// The vector of these pieces at every term, to a column of the lines of a panel.
+    /// The vector of these pieces at every term, to a column of the lines of a part.
     #[inline(always)]
-    fn vectors<S: Simd>(&mut self, simd: S, pieces: &[Piece<S>], (panel, column): (usize, usize)) {
+    fn vectors<S: Simd>(&mut self, simd: S, pieces: &[Piece<S>], (part, column): (usize, usize)) {
         let Unfold { layout, offsets, channels, line: width, .. } = *self.unfold;
-        let first = panel * channels * offsets.len() * width;
+        let first = part * channels * offsets.len() * width;
         let mut lines = self.to[first + column..].chunks_mut(width);
         for map in (0..channels).map(|channel| channel * layout.map) {
             for (offset, line) in offsets.iter().zip(&mut lines) {

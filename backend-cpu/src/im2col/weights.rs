@@ -6,12 +6,12 @@ use std::ops::Range;
 use conv_core::{ConvProblem, Cost, Machine, Pass, Role, Unsupported};
 
 use super::cut::Cut;
-use super::lanes::{Rows, Sums, strip_len};
+use super::lanes::{Rows, STRIP, Sums};
 use super::unfold::{Source, Unfold, for_each_row};
 use super::{MOST_VALUES, tensor_bytes, too_large};
 use crate::blocking::{Blocking, Epilogue};
 use crate::padding::{Class, Layout, Tap, classes};
-use crate::product::{Kind, LANES, PANEL, Product, Scalars};
+use crate::product::{Elements, Kind, LANES, Product, Scalars};
 use crate::raw::for_each_part;
 
 /// Tasks a thread should find, so that threads end together.
@@ -73,18 +73,13 @@ impl Weights {
         let row = row_len(targets);
         let terms = self.channels.checked_mul(self.problem.points(Role::Weight))?;
         let unfolded = terms.checked_mul(row)?;
-        let gradients = self.panels().checked_mul(targets)?.checked_mul(PANEL)?;
+        let gradients = self.outputs().checked_mul(targets)?;
         Some([
             padded.checked_next_multiple_of(LANES)?,
             unfolded.checked_next_multiple_of(LANES)?,
             gradients,
-            strip_len(targets),
+            STRIP,
         ])
-    }
-
-    /// Panels of output channels.
-    fn panels(&self) -> usize {
-        self.problem.group_out().div_ceil(PANEL)
     }
 
     /// Output channels rounded up to lanes.
@@ -204,7 +199,7 @@ impl Task<'_> {
         let layout = self.weights.layout(ranges);
         let (padded, rest) = scratch.split_at_mut(lens[0]);
         let (unfolded, rest) = rest.split_at_mut(lens[1]);
-        let (gradients, strip) = rest.split_at_mut(lens[2]);
+        let gradients = &mut rest[..lens[2]];
         let (images, channels) = (ranges[0].len(), self.channels.len());
         let offsets = layout.offsets(axes.each_ref().map(|(_, taps)| &taps[..]));
         let targets = images * layout.classes.iter().map(|class| class.count).product::<usize>();
@@ -217,41 +212,30 @@ impl Task<'_> {
             offsets: &offsets,
             images,
             channels,
-            panels: std::slice::from_ref(&whole),
+            parts: std::slice::from_ref(&whole),
             line,
         };
         unfold.run(&source, padded, unfolded);
-        self.load_gradients(&ranges[0], &layout, targets, strip, gradients);
+        self.load_gradients(&ranges[0], &layout, targets, gradients);
         let (rows, outputs) = (channels * offsets.len(), self.weights.outputs());
-        for (number, right) in gradients.chunks_exact(targets * PANEL).take(self.weights.panels()).enumerate()
-        {
-            let elements = (outputs - number * PANEL).div_ceil(LANES).min(PANEL / LANES);
-            let (sizes, left) = ([rows, elements, targets], Scalars::Rows(unfolded, line));
-            let product = Product { kind: Kind::Real, sizes, left, right: right.as_chunks().0, add };
-            product.run_to(&mut sums[number * PANEL..], outputs);
-        }
+        let (sizes, left) = ([rows, outputs / LANES, targets], Scalars::Rows(unfolded, line));
+        let right = Elements { values: gradients, apart: targets * LANES };
+        Product { kind: Kind::Real, sizes, left, right, add }.run_to(sums, outputs);
     }
 
-    /// Copies the gradients of a box to `[panel][target][output channel]`.
-    fn load_gradients(
-        &self,
-        images: &Range<usize>,
-        layout: &Layout,
-        targets: usize,
-        strip: &mut [f32],
-        to: &mut [f32],
-    ) {
+    /// Copies the gradients of a box to elements of output channels.
+    fn load_gradients(&self, images: &Range<usize>, layout: &Layout, targets: usize, to: &mut [f32]) {
         let problem = &self.weights.problem;
         let (cout, points) = (problem.group_out(), problem.points(Role::Output));
         let ([_, h, w], class) = (problem.output_shape(), layout.classes[2]);
         for first in (0..cout).step_by(LANES) {
-            let panel = &mut to[first / PANEL * targets * PANEL..][..targets * PANEL];
+            let lines = &mut to[first * targets..][..targets * LANES];
             for_each_row(images, layout, |target, [image, z, y]| {
                 let map = (image * problem.groups() + self.group) * cout + first;
                 let row = map * points + (z * h + y) * w + class.first;
                 let count = LANES.min(cout - first);
                 let rows = Rows { values: &self.gradient[row..], apart: points, count, len: class.count };
-                rows.to_lanes(&mut panel[target * PANEL + first % PANEL..], strip);
+                rows.to_lanes(&mut lines[target * LANES..]);
             });
         }
     }

@@ -13,9 +13,8 @@ use std::ops::Range;
 use conv_core::{ConvProblem, Cost, Machine, Pass, Unsupported};
 
 use super::grid::{Correlation, GROUPS_PER_THREAD, Grid};
-use super::{LANES, Spectrum, Transform, element_blocks, too_large};
+use super::{LANES, PANEL, Spectrum, Transform, element_blocks, too_large};
 use crate::blocking::{Blocking, CACHED, Epilogue, channels};
-use crate::product::PANEL;
 use crate::strip;
 use task::Task;
 
@@ -169,13 +168,13 @@ impl<T: Transform> Maps<T> {
     /// Points of a chunk of a group of tiles: `[point][tile][summed channel]`.
     fn tiles(&self) -> Spectrum {
         let len = self.chunk * self.transform.kind().element();
-        Spectrum::in_rows(self.transform.kind(), self.transform.points(), self.grid.group_len(), len)
+        Spectrum::in_parts(self.transform.kind(), self.transform.points(), self.grid.group_len(), [len; 2])
     }
 
     /// Points of a chunk of a panel of weights: `[point][summed channel][made channel]`.
     fn weights(&self) -> Spectrum {
         let rows = self.summed(0).len();
-        Spectrum::in_panels(self.transform.kind(), self.transform.points(), rows, PANEL)
+        Spectrum::in_elements(self.transform.kind(), self.transform.points(), rows, PANEL)
     }
 
     /// Points of the products of a group and a panel: `[point][tile][made channel]`; or of all, by panels.
@@ -184,7 +183,7 @@ impl<T: Transform> Maps<T> {
             Tasks::Points => (self.grid.group_count() * self.grid.group_len(), self.panels()),
             _ => (self.grid.group_len(), 1),
         };
-        Spectrum::in_panels(self.transform.kind(), self.transform.points(), rows, panels * PANEL)
+        Spectrum::in_parts(self.transform.kind(), self.transform.points(), rows, [panels * PANEL, PANEL])
     }
 
     /// Values of what a task copies into lanes.

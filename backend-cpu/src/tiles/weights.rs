@@ -10,9 +10,8 @@ mod task;
 use conv_core::{ConvProblem, Cost, Machine, Pass, Unsupported};
 
 use super::grid::{Correlation, GROUPS_PER_THREAD, Grid};
-use super::{LANES, Spectrum, Transform, element_blocks, too_large};
+use super::{LANES, PANEL, Spectrum, Transform, element_blocks, too_large};
 use crate::blocking::{Blocking, CACHED, Epilogue};
-use crate::product::PANEL;
 use crate::strip;
 use task::Task;
 
@@ -103,7 +102,7 @@ impl<T: Transform> Weights<T> {
     }
 
     fn spectrum(&self, channels: usize) -> Spectrum {
-        Spectrum::in_panels(
+        Spectrum::in_elements(
             self.transform.kind(),
             self.transform.points(),
             self.grid.group_len(),
@@ -117,7 +116,7 @@ impl<T: Transform> Weights<T> {
             Tasks::Panels => [self.width(); 2],
             _ => [self.problem.group_in(), self.problem.group_out()],
         };
-        Spectrum::in_rows(self.transform.kind(), self.transform.points(), rows, self.row_len(outputs))
+        Spectrum::in_parts(self.transform.kind(), self.transform.points(), rows, [self.row_len(outputs); 2])
     }
 
     /// Channels of a panel.

@@ -1,4 +1,4 @@
-//! Forward and backward-input: a task makes some channels at some points of an image. Panels of the summed maps are
+//! Forward and backward-input: a task makes some channels at some points of an image. Elements of the summed maps are
 //! copied to lie together; sums go from registers to the tensor where vectors end with maps.
 
 use std::ops::Range;
@@ -9,21 +9,21 @@ use crate::blocking::{Blocking, CACHED, Epilogue, channels};
 use crate::buffer::whole_lines;
 use crate::epilogue;
 use crate::im2col::pack::{Group, Piece};
-use crate::im2col::{panels, tensor_bytes};
-use crate::product::{Kind, LANES, MOST_ROWS, PANEL, Product, Scalars};
+use crate::im2col::{FEWEST, tensor_bytes};
+use crate::product::{Elements, Kind, LANES, MOST_ROWS, Product, Scalars};
 use crate::raw::{Columns, for_each_part, for_each_rectangle};
 
 /// Tasks a thread should find, so that threads end together.
 const TASKS_PER_THREAD: usize = 4;
 
-/// Summed channels whose panels are copied at a time.
+/// Summed channels whose maps are copied at a time.
 const CHUNK: usize = 256;
 
 /// Made channels of a task at most: of one chunk, and of several, when sums come back from the cache.
 const MOST_CHANNELS: [usize; 2] = [1024, 256];
 
-/// Made channels whose weights stay in the second-level cache while all panels of a task pass by.
-const ROWS: usize = 8 * MOST_ROWS;
+/// Made channels whose weights stay in the second-level cache while all elements of a task pass by.
+const ROWS: usize = 16 * MOST_ROWS;
 
 /// The blocking of one problem and pass.
 pub(super) struct Maps {
@@ -44,10 +44,10 @@ impl Maps {
         let [made, summed] = channels(problem, pass);
         let most = MOST_CHANNELS[usize::from(summed > CHUNK)];
         let rows = made.div_ceil(made.div_ceil(most)).next_multiple_of(MOST_ROWS);
-        let most = (cached / CHUNK.min(summed)).clamp(PANEL, points.next_multiple_of(PANEL));
+        let most = (cached / CHUNK.min(summed)).clamp(FEWEST, points.next_multiple_of(FEWEST));
         let blocks = problem.batch() * problem.groups() * made.div_ceil(rows);
-        let cuts = points.div_ceil(most / PANEL * PANEL).max((threads * TASKS_PER_THREAD).div_ceil(blocks));
-        let columns = points.div_ceil(cuts.min(points / PANEL)).next_multiple_of(LANES);
+        let cuts = points.div_ceil(most / FEWEST * FEWEST).max((threads * TASKS_PER_THREAD).div_ceil(blocks));
+        let columns = points.div_ceil(cuts.min(points / FEWEST)).next_multiple_of(LANES);
         Maps { problem: *problem, pass, rows, columns, threads, cached }
     }
 
@@ -100,14 +100,14 @@ impl Maps {
         self.points().is_multiple_of(LANES)
     }
 
-    /// Values of a task's panels and of its sums: of all channels where they are sums of several pieces.
+    /// Values of a task's elements and of its sums: of all channels where they are sums of several pieces.
     fn lens(&self) -> [usize; 2] {
         let rows = match (self.to_tensor(), self.pieces_len()) {
             (true, _) => 0,
             (false, 1) => ROWS,
             (false, _) => self.rows,
         };
-        [self.columns.div_ceil(PANEL) * PANEL * self.chunk(), rows * self.columns]
+        [self.columns * self.chunk(), rows * self.columns]
     }
 
     fn pack(&self, weight: &[f32], packed: &mut [f32]) {
@@ -134,7 +134,7 @@ impl Blocking for Maps {
         whole_lines(self.problem.groups() * self.packed()) + self.threads * self.lens().iter().sum::<usize>()
     }
 
-    /// What the pass takes: products of whole vectors of points; every value copied to panels, for every block of made
+    /// What the pass takes: products of whole vectors of points; every value copied to elements, for every block of made
     /// channels, and sums that do not go to the tensor; the operands once, and the weights for every task where the
     /// second-level cache does not keep them.
     fn cost(&self) -> Cost {
@@ -200,21 +200,18 @@ struct Task<'a> {
 impl Task<'_> {
     fn run(&self, out: &mut Columns<'_>, epilogue: Epilogue<'_>, scratch: &mut [f32]) {
         let maps = self.maps;
-        let (right, sums) = scratch.split_at_mut(maps.lens()[0]);
-        let (panels, rows) = (panels(self.points.len()), self.channels.len());
+        let (elements, sums) = scratch.split_at_mut(maps.lens()[0]);
+        let rows = self.channels.len();
         for piece in maps.pieces() {
-            let right = &mut right.as_chunks_mut().0[..panels.len() * piece.terms];
-            self.copy(&piece, &panels, right);
+            self.copy(&piece, elements);
             let ends = piece.channels.end == maps.channels()[1];
             for row in (0..rows).step_by(ROWS) {
                 let rows = row..rows.min(row + ROWS);
                 let begin = if maps.to_tensor() || maps.pieces_len() == 1 { 0 } else { row * maps.columns };
-                for (panel, right) in panels.iter().zip(right.chunks_exact(piece.terms)) {
-                    let product = self.product(&piece, rows.clone(), panel, right);
-                    match maps.to_tensor() {
-                        true => product.run(&mut out.part(rows.clone(), panel.clone())),
-                        false => product.run_to(&mut sums[begin + panel.start..], maps.columns),
-                    }
+                let product = self.product(&piece, rows.clone(), elements);
+                match maps.to_tensor() {
+                    true => product.run(&mut out.part(rows.clone(), 0..self.points.len())),
+                    false => product.run_to(&mut sums[begin..], maps.columns),
                 }
                 if ends && !maps.to_tensor() {
                     for (row, sums) in rows.clone().zip(sums[begin..].chunks_exact(maps.columns)) {
@@ -228,39 +225,33 @@ impl Task<'_> {
         }
     }
 
-    /// Made channels at a panel of points, of these summed channels.
-    fn product<'a>(
-        &'a self,
-        piece: &Piece,
-        rows: Range<usize>,
-        panel: &Range<usize>,
-        right: &'a [[f32; PANEL]],
-    ) -> Product<'a> {
+    /// Some made channels at all points, of these summed channels.
+    fn product<'a>(&'a self, piece: &Piece, rows: Range<usize>, elements: &'a [f32]) -> Product<'a> {
         let first = piece.first + (self.channels.start + rows.start) * piece.terms;
         let weights = &self.weights[first..][..rows.len().next_multiple_of(MOST_ROWS) * piece.terms];
         Product {
             kind: Kind::Real,
-            sizes: [rows.len(), panel.len().div_ceil(LANES), piece.terms],
+            sizes: [rows.len(), self.points.len().div_ceil(LANES), piece.terms],
             left: Scalars::Blocks(weights.as_chunks().0, piece.terms),
-            right,
+            right: Elements { values: elements, apart: piece.terms * LANES },
             add: piece.channels.start > 0,
         }
     }
 
-    /// Copies the maps of these channels, `[panel][channel][point]`.
-    fn copy(&self, piece: &Piece, panels: &[Range<usize>], to: &mut [[f32; PANEL]]) {
+    /// Copies the maps of these channels to elements of points.
+    fn copy(&self, piece: &Piece, elements: &mut [f32]) {
         let points = self.maps.points();
-        let maps = self.source[piece.channels.start * points..].chunks_exact(points);
-        for (channel, map) in maps.take(piece.terms).enumerate() {
-            let map = &map[self.points.clone()];
-            for (panel, to) in panels.iter().zip(to[channel..].iter_mut().step_by(piece.terms)) {
-                match map[panel.start..].first_chunk() {
-                    Some(whole) if panel.len() == PANEL => *to = *whole,
-                    _ => {
-                        to[..panel.len()].copy_from_slice(&map[panel.clone()]);
-                        to[panel.len()..].fill(0.0);
-                    }
-                }
+        let map =
+            |channel: usize| &self.source[(piece.channels.start + channel) * points..][self.points.clone()];
+        for channel in 0..piece.terms {
+            let (whole, rest) = map(channel).as_chunks::<LANES>();
+            let mut lines = elements.as_chunks_mut().0[channel..].iter_mut().step_by(piece.terms);
+            for (from, to) in whole.iter().zip(&mut lines) {
+                *to = *from;
+            }
+            if let (false, Some(to)) = (rest.is_empty(), lines.next()) {
+                to[..rest.len()].copy_from_slice(rest);
+                to[rest.len()..].fill(0.0);
             }
         }
     }

@@ -6,9 +6,9 @@ use std::ops::Range;
 use conv_core::{ConvProblem, Cost, Machine, Role};
 
 use crate::blocking::{Blocking, Epilogue};
-use crate::im2col::lanes::{Rows, Sums, strip_len};
+use crate::im2col::lanes::{Rows, STRIP, Sums};
 use crate::im2col::tensor_bytes;
-use crate::product::{Kind, LANES, MOST_ROWS, PANEL, Product, Scalars};
+use crate::product::{Elements, Kind, LANES, MOST_ROWS, Product, Scalars};
 use crate::raw::for_each_part;
 
 /// Tasks a thread should find, so that threads end together.
@@ -17,8 +17,8 @@ const TASKS_PER_THREAD: usize = 2;
 /// Points of a box at most.
 const MOST_POINTS: usize = 256;
 
-/// Rows that stay in the second-level cache, and their sums in the first-level one, while all panels of a box pass by.
-const ROWS: usize = 8 * MOST_ROWS;
+/// Rows that stay in the second-level cache, and their sums in the first-level one, while all elements of a box pass by.
+const ROWS: usize = 16 * MOST_ROWS;
 
 /// The blocking of one problem.
 pub(super) struct Weights {
@@ -70,10 +70,14 @@ impl Weights {
         self.problem.groups() * self.sides()[0] * self.line()
     }
 
-    /// Values of a task's panels and of a strip.
+    /// Values of an element of a box.
+    fn element(&self) -> usize {
+        self.points * LANES
+    }
+
+    /// Values of a task's elements, and of a strip.
     fn lens(&self) -> [usize; 2] {
-        let panels = self.sides()[1].div_ceil(PANEL);
-        [panels * self.points * PANEL, strip_len(self.points)]
+        [self.line() * self.points, STRIP]
     }
 
     /// Adds the parts to `out`, which is `[output channel][input channel]`.
@@ -162,40 +166,32 @@ impl Task<'_> {
         let cuts = points.div_ceil(*most);
         let (image, first) = (number / cuts * problem.groups() + self.group, number % cuts * most);
         let len = (points - first).min(*most);
-        let (panels, strip) = scratch.split_at_mut(self.weights.lens()[0]);
-        self.load(&self.tensors[1][image * lanes * points + first..], len, strip, panels);
+        let elements = &mut scratch[..self.weights.lens()[0]];
+        self.load(&self.tensors[1][image * lanes * points + first..], len, elements);
         let left = &self.tensors[0][(image * rows + self.rows.start) * points + first..];
-        self.multiply(left, panels, len, sums, add);
+        self.multiply(left, elements, len, sums, add);
     }
 
-    /// Takes the channels of a box into the lanes: `[panel][point][channel]`.
-    fn load(&self, values: &[f32], len: usize, strip: &mut [f32], panels: &mut [f32]) {
-        let Weights { problem, points: most, .. } = self.weights;
-        let (lanes, apart) = (self.weights.sides()[1], problem.points(Role::Output));
-        for first in (0..lanes).step_by(LANES) {
-            let panel = &mut panels[first / PANEL * most * PANEL..][..most * PANEL];
+    /// Takes the channels of a box into the lanes.
+    fn load(&self, values: &[f32], len: usize, elements: &mut [f32]) {
+        let (lanes, apart) = (self.weights.sides()[1], self.weights.problem.points(Role::Output));
+        for (first, lines) in (0..lanes).step_by(LANES).zip(elements.chunks_exact_mut(self.weights.element()))
+        {
             let count = LANES.min(lanes - first);
-            let rows = Rows { values: &values[first * apart..], apart, count, len };
-            rows.to_lanes(&mut panel[first % PANEL..], strip);
+            Rows { values: &values[first * apart..], apart, count, len }.to_lanes(lines);
         }
     }
 
     /// Adds the products of the task's rows at these points to their sums, or writes them.
-    fn multiply(&self, left: &[f32], panels: &[f32], len: usize, sums: &mut [f32], add: bool) {
-        let (line, most) = (self.weights.line(), self.weights.points);
-        let (apart, rows) = (self.weights.problem.points(Role::Output), self.rows.len());
+    fn multiply(&self, left: &[f32], elements: &[f32], len: usize, sums: &mut [f32], add: bool) {
+        let (line, rows) = (self.weights.line(), self.rows.len());
+        let apart = self.weights.problem.points(Role::Output);
+        let right = Elements { values: elements, apart: self.weights.element() };
         for row in (0..rows).step_by(ROWS) {
-            for (number, right) in panels.chunks_exact(most * PANEL).enumerate() {
-                let elements = ((line - number * PANEL) / LANES).min(PANEL / LANES);
-                let product = Product {
-                    kind: Kind::Real,
-                    sizes: [ROWS.min(rows - row), elements, len],
-                    left: Scalars::Rows(&left[row * apart..], apart),
-                    right: right.as_chunks().0,
-                    add,
-                };
-                product.run_to(&mut sums[row * line + number * PANEL..], line);
-            }
+            let left = Scalars::Rows(&left[row * apart..], apart);
+            let sizes = [ROWS.min(rows - row), line / LANES, len];
+            let product = Product { kind: Kind::Real, sizes, left, right, add };
+            product.run_to(&mut sums[row * line..], line);
         }
     }
 }

@@ -8,11 +8,11 @@ use fft_core::interleave;
 use super::{CHUNK, Maps};
 use crate::blocking::Epilogue;
 use crate::epilogue;
-use crate::product::{LANES, PANEL, Product, Scalars};
+use crate::product::{LANES, Product, Scalars};
 use crate::raw::{Block, for_each_block, for_each_part};
 use crate::strip::{self, FITS, Source};
 use crate::tiles::grid::Group;
-use crate::tiles::{Transform, transformed};
+use crate::tiles::{PANEL, Transform, transformed};
 
 /// The work on one group of channels.
 pub(super) struct Task<'a, T> {
@@ -200,9 +200,8 @@ impl<T: Transform> Task<'_, T> {
         let points: usize = kernel.iter().product();
         let steps = [kernel[1] * kernel[2] * LANES, kernel[2] * LANES];
         let (channels, most) = (self.maps.summed(chunk), if *pass == Pass::Forward { CHUNK } else { 1 });
-        // Neighbouring blocks of made channels stand together in a row of the panel.
-        for from in channels.clone().step_by(most) {
-            for block in 0..self.maps.elements(panel) {
+        for block in 0..self.maps.elements(panel) {
+            for from in channels.clone().step_by(most) {
                 let first = (panel * blocks + block) * LANES;
                 let lanes = LANES.min(made - first);
                 let count = most.min(channels.end - from);
@@ -224,7 +223,7 @@ impl<T: Transform> Task<'_, T> {
                     strip.as_chunks_mut::<LANES>().0.reverse();
                 }
                 for (i, strip) in strip.chunks_exact(points * LANES).enumerate() {
-                    let at = (from - channels.start + i) * spectrum.row + block * transform.kind().element();
+                    let at = spectrum.place(from - channels.start + i, block * transform.kind().element());
                     transformed(|| transform.flops()[1]);
                     transform.kernel(strip, steps, &mut to[at..], spectrum.apart(), strips.scratch);
                 }
@@ -259,7 +258,7 @@ impl<T: Transform> Task<'_, T> {
         let (kind, add) = (self.maps.transform.kind(), chunk > 0);
         let sizes = [group.len(), self.maps.elements(panel), self.maps.summed(chunk).len()];
         let left = Scalars::Rows(tiles_at.point(tiles, point), tiles_at.row);
-        let right = weights_at.panel(weights, point, 0);
+        let right = weights_at.elements(weights, point, 0);
         Product { kind, sizes, left, right, add }.run_to(products, self.maps.products().row);
     }
 

@@ -5,11 +5,11 @@ use std::ops::Range;
 use fft_core::deinterleave;
 
 use super::{CHUNK, Weights};
-use crate::product::{LANES, PANEL, Product, Scalars};
+use crate::product::{LANES, Product, Scalars};
 use crate::raw::{Block, for_each_block, for_each_part};
 use crate::strip::{self, FITS, Source};
 use crate::tiles::grid::Group;
-use crate::tiles::{Transform, element_blocks, transformed};
+use crate::tiles::{PANEL, Transform, element_blocks, transformed};
 
 /// The work on one group of channels.
 pub(super) struct Task<'a, T> {
@@ -197,8 +197,9 @@ impl<T: Transform> Task<'_, T> {
         let (inputs, gradient) = points.split_at(tiles.len());
         let blocks = element_blocks((problem.group_out() - output * width).min(width));
         let sizes = [(problem.group_in() - input * width).min(width), blocks, self.groups[number].len()];
-        let left = Scalars::Terms(tiles.panel(inputs, point, input));
-        let right = gradients.panel(gradient, point, output);
+        let panel = width / LANES;
+        let left = Scalars::Terms(tiles.elements(inputs, point, input * panel));
+        let right = gradients.elements(gradient, point, output * panel);
         let product = Product { kind: transform.kind(), sizes, left, right, add };
         product.run_to(sums, self.weights.sums().row);
     }
