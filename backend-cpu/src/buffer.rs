@@ -5,7 +5,7 @@ use std::ops::{Deref, DerefMut};
 use memmap2::{MmapMut, MmapOptions};
 
 /// Bytes of a cache line, and of the widest register.
-const LINE: usize = 64;
+pub(crate) const LINE: usize = 64;
 
 /// Bytes of a huge page.
 const HUGE_PAGE: usize = 2 << 20;

@@ -5,6 +5,7 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
+use crate::buffer::LINE;
 use crate::parallel::for_each_with_scratch;
 
 /// A slice whose parts different tasks write at the same time.
@@ -53,6 +54,18 @@ pub(crate) fn for_each_part(
         let part = unsafe { out.part(ends[index].clone()) };
         task(index, part, scratch);
     });
+}
+
+/// Asks for values that are soon read to be brought to the first-level cache, where there is an instruction for it.
+pub(crate) fn prefetch(values: &[f32]) {
+    #[cfg(target_arch = "x86_64")]
+    for line in values.chunks(LINE / size_of::<f32>()) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: every processor of this kind has the instruction, which does nothing that a program could see.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = values;
 }
 
 /// A rectangle of a row-major matrix, owned by one task: the same columns of neighbouring rows.

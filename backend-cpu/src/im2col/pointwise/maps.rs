@@ -11,7 +11,7 @@ use crate::epilogue;
 use crate::im2col::pack::{Group, Piece};
 use crate::im2col::{FEWEST, tensor_bytes};
 use crate::product::{Elements, Kind, LANES, MOST_ROWS, Product, Scalars};
-use crate::raw::{Columns, for_each_part, for_each_rectangle};
+use crate::raw::{Columns, for_each_part, for_each_rectangle, prefetch};
 
 /// Tasks a thread should find, so that threads end together.
 const TASKS_PER_THREAD: usize = 4;
@@ -24,6 +24,9 @@ const MOST_CHANNELS: [usize; 2] = [1024, 256];
 
 /// Made channels whose weights stay in the second-level cache while all elements of a task pass by.
 const ROWS: usize = 16 * MOST_ROWS;
+
+/// Maps between the one that is copied and the one that is asked for: they are too short for the processor to foresee.
+const AHEAD: usize = 8;
 
 /// The blocking of one problem and pass.
 pub(super) struct Maps {
@@ -244,6 +247,9 @@ impl Task<'_> {
         let map =
             |channel: usize| &self.source[(piece.channels.start + channel) * points..][self.points.clone()];
         for channel in 0..piece.terms {
+            if channel + AHEAD < piece.terms {
+                prefetch(map(channel + AHEAD));
+            }
             let (whole, rest) = map(channel).as_chunks::<LANES>();
             let mut lines = elements.as_chunks_mut().0[channel..].iter_mut().step_by(piece.terms);
             for (from, to) in whole.iter().zip(&mut lines) {
