@@ -113,14 +113,13 @@ fn deal_periods<const N: usize, const D: usize>(first: usize, periods: &[[f32; N
     let residue = to.len() / N;
     for block in (0..periods.len()).step_by(D) {
         let block = block.min(periods.len() - D);
-        let mut lanes = [[0.0; D]; N];
-        for (i, period) in periods[block..].iter().enumerate().take(D) {
-            for (lane, value) in lanes.iter_mut().zip(period) {
-                lane[i] = *value;
+        let periods: &[[f32; N]; D] = periods[block..].first_chunk().expect("there are so many");
+        for number in 0..N {
+            let mut lanes = [0.0; D];
+            for (lane, period) in lanes.iter_mut().zip(periods) {
+                *lane = period[number];
             }
-        }
-        for (number, lane) in lanes.iter().enumerate() {
-            to[number * residue + first + block..][..D].copy_from_slice(lane);
+            to[number * residue + first + block..][..D].copy_from_slice(&lanes);
         }
     }
 }
