@@ -225,7 +225,7 @@ impl Product<'_> {
         corner: Corner,
         out: &mut Columns<'_>,
     ) {
-        // Nothing more of a tile that is larger than its registers is compiled.
+        // Nothing more of other tiles is compiled.
         assert!(const { fits::<S>(K, [M, N]) }, "a tile of {M} x {N}");
         counted::multiplied(if K == REAL { 2 } else { 8 } * M * N * S::F32_LANES * corner.terms.len());
         let mut sums = [[[simd.splat_f32s(0.0); 2]; N]; M];
@@ -417,10 +417,12 @@ fn add<S: Simd, const K: usize, const N: usize>(
     }
 }
 
-/// Whether a tile fits the registers.
+/// Whether there are such tiles: they fit the registers, and the narrower ones end with an element.
 const fn fits<S: Simd>(element: usize, [rows, vectors]: [usize; 2]) -> bool {
-    let most = if element == REAL { Kind::Real } else { Kind::Complex }.widest(registers::<S>());
-    rows <= most[0] && vectors <= most[1]
+    let kind = if element == REAL { Kind::Real } else { Kind::Complex };
+    let most = kind.widest(registers::<S>());
+    let ends = vectors == most[1] || vectors.is_multiple_of(LANES / S::F32_LANES);
+    rows <= most[0] && vectors <= most[1] && ends
 }
 
 /// The first value of a vector among the elements of a row.
