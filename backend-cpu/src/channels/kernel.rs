@@ -45,6 +45,9 @@ const MOST_SUMS: usize = 14;
 /// Neighbouring gradients that a tile of [`Sum`] takes at once.
 const SHARED: usize = 4;
 
+/// Taps of a row whose sums, and those of another row, leave none of 16 registers to what neighbouring gradients share.
+const ALONE: usize = 6;
+
 /// Sums that are added to at the same time without waiting for each other.
 const BUSY: usize = 8;
 
@@ -362,6 +365,14 @@ impl<T: Value> Sum<'_, T> {
     /// `K` rows of `J` taps, where the step is 1 or any other.
     #[inline(always)]
     fn tile<S: Simd, const UNIT: bool, const K: usize, const J: usize>(&mut self, simd: S) {
+        if const { UNIT && K > 1 && registers::<S>() == 16 && J >= ALONE } {
+            for k in 0..K {
+                let (source, sums) = (&self.source[k * self.apart..], &mut self.sums.0[k * self.sums.1..]);
+                let row = Sum { source, taps: [1, J], sums: (sums, self.sums.1), ..*self };
+                { row }.tile::<S, UNIT, 1, J>(simd);
+            }
+            return;
+        }
         let (len, step) = (self.targets, if UNIT { 1 } else { self.step });
         counted::multiplied(2 * LANES * K * J * self.rows.len() * len);
         for part in 0..LANES / S::F32_LANES {
