@@ -111,15 +111,13 @@ fn count(axes: &[Axis; 3], points: impl Fn(&Axis) -> usize) -> usize {
 /// Pools every map of `input` into the map of `output` of the same number. The mean counts padding as zeros;
 /// the maximum passes it over, and is `-∞` where there is nothing else.
 pub fn pool(kind: PoolKind, axes: &[Axis; 3], input: &[f32], output: &mut [f32]) {
+    if let Some(windows) = squares::windows(axes).filter(|_| kind == PoolKind::Max) {
+        return squares::largest(windows, input, output);
+    }
     let maps = input.chunks_exact(count(axes, |a| a.input));
     let scale = 1.0 / count(axes, |a| a.kernel) as f32;
     let mut row = [0.0; BLOCK];
-    let squares = squares::windows(axes).filter(|_| kind == PoolKind::Max);
     for (map, out) in maps.zip(output.chunks_exact_mut(count(axes, Axis::output))) {
-        if let Some(windows) = squares {
-            squares::largest(windows, map, out);
-            continue;
-        }
         for_each_block(axes, |at, columns, first| {
             let out = &mut out[first..][..columns.len()];
             match kind {
@@ -152,16 +150,14 @@ pub fn pool_backward(
     grad_output: &[f32],
     grad_input: &mut [f32],
 ) {
+    if let Some(windows) = squares::windows(axes).filter(|_| kind == PoolKind::Max) {
+        return squares::spread(windows, input, grad_output, grad_input);
+    }
     let size = count(axes, |a| a.input);
     let maps = input.chunks_exact(size).zip(grad_output.chunks_exact(count(axes, Axis::output)));
     let scale = 1.0 / count(axes, |a| a.kernel) as f32;
     let (mut row, mut largest, mut places) = ([0.0; BLOCK], [0.0; BLOCK], [NOWHERE; BLOCK]);
-    let squares = squares::windows(axes).filter(|_| kind == PoolKind::Max);
     for ((map, dy), dx) in maps.zip(grad_input.chunks_exact_mut(size)) {
-        if let Some(windows) = squares {
-            squares::spread(windows, map, dy, dx);
-            continue;
-        }
         dx.fill(0.0);
         for_each_block(axes, |at, columns, first| {
             let dy = &dy[first..][..columns.len()];

@@ -1,5 +1,8 @@
 //! Windows of 2 × 2 side by side on even maps: every point is in one window, and neighbouring windows go together.
 
+#[cfg(target_arch = "x86_64")]
+mod fours;
+
 use super::{larger, masked};
 use crate::Axis;
 
@@ -22,13 +25,30 @@ fn of_pair([left, right]: Pair) -> (u32, f32) {
     (mask, masked(mask, right, left))
 }
 
-/// The largest point of each window of a map with so many windows in a row.
+/// The largest point of each window of maps with so many windows in a row.
+pub(super) fn largest(windows: usize, maps: &[f32], out: &mut [f32]) {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(v3) = fours::vectors(windows) {
+        return v3.vectorize(fours::Largest { v3, windows, maps, out });
+    }
+    largest_each(windows, maps, out);
+}
+
+/// The gradient of each window's output at its largest point, zero at the others.
+pub(super) fn spread(windows: usize, maps: &[f32], dy: &[f32], dx: &mut [f32]) {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(v3) = fours::vectors(windows) {
+        return v3.vectorize(fours::Spread { v3, windows, maps, dy, dx });
+    }
+    spread_each(windows, maps, dy, dx);
+}
+
+/// [`largest`], one window after the other.
 ///
 /// Loops by index over slices of equal length become vectors, chains of zipped iterators do not.
 #[allow(clippy::needless_range_loop)]
-#[inline(always)]
-pub(super) fn largest(windows: usize, map: &[f32], out: &mut [f32]) {
-    let pairs = map.as_chunks::<2>().0;
+fn largest_each(windows: usize, maps: &[f32], out: &mut [f32]) {
+    let pairs = maps.as_chunks::<2>().0;
     for (rows, out) in pairs.chunks_exact(2 * windows).zip(out.chunks_exact_mut(windows)) {
         let (upper, lower) = rows.split_at(windows);
         for i in 0..windows {
@@ -38,11 +58,10 @@ pub(super) fn largest(windows: usize, map: &[f32], out: &mut [f32]) {
     }
 }
 
-/// The gradient of each window's output at its largest point, zero at the others.
+/// [`spread`], one window after the other.
 #[allow(clippy::needless_range_loop)]
-#[inline(always)]
-pub(super) fn spread(windows: usize, map: &[f32], dy: &[f32], dx: &mut [f32]) {
-    let rows = map.as_chunks::<2>().0.chunks_exact(2 * windows).zip(dy.chunks_exact(windows));
+fn spread_each(windows: usize, maps: &[f32], dy: &[f32], dx: &mut [f32]) {
+    let rows = maps.as_chunks::<2>().0.chunks_exact(2 * windows).zip(dy.chunks_exact(windows));
     for ((rows, dy), dx) in rows.zip(dx.as_chunks_mut::<2>().0.chunks_exact_mut(2 * windows)) {
         let (upper, lower) = rows.split_at(windows);
         let (dx_upper, dx_lower) = dx.split_at_mut(windows);
