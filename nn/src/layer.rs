@@ -115,6 +115,12 @@ pub trait Layer<B: Ops>: Send {
         false
     }
 
+    /// Whether every value of the output is one of the input, which alone gets its gradient, so that a network may mask
+    /// that for a rectifier before the layer by the output, instead of what comes of it by the input.
+    fn selects(&self) -> bool {
+        false
+    }
+
     /// Whether the output is the input under another shape, so that a network need not copy.
     fn is_view(&self) -> bool {
         false

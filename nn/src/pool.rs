@@ -66,6 +66,10 @@ impl<B: Ops, const D: usize> Layer<B> for Pool<D> {
         Shape::new(&[&[input.batch(), input.channels()], &points[..]].concat())
     }
 
+    fn selects(&self) -> bool {
+        self.kind == PoolKind::Max
+    }
+
     fn forward(
         &mut self,
         engine: &mut Engine<B>,

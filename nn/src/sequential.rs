@@ -116,12 +116,24 @@ impl<B: Ops> Sequential<B> {
         if let (0, Some(grad_input)) = (tape.last(), &mut tensors.grad_input) {
             engine.backend().axpby(1.0, tensors.grad_output, 0.0, grad_input)?;
         }
+        // Whether what comes back to a rectifier has been masked where it was smaller: behind the layer after it.
+        let mut masked = false;
         for (index, layer) in self.layers.iter_mut().enumerate().skip(first).rev() {
             if self.taken_along[index] {
-                let (output, grad) = tape.within(index);
-                engine.backend().relu_mask(output, grad)?;
+                if !std::mem::take(&mut masked) {
+                    let (output, grad) = tape.input_of(index);
+                    engine.backend().relu_mask(output, grad)?;
+                }
                 done(engine.backend(), &**layer)?;
             } else if !layer.is_view() {
+                masked = layer.selects()
+                    && index > first
+                    && self.taken_along[index - 1]
+                    && tape.is_inner(index + 1);
+                if masked {
+                    let (output, grad) = tape.input_of(index + 1);
+                    engine.backend().relu_mask(output, grad)?;
+                }
                 let (shape, tensors) = tape.backward(index, &mut tensors);
                 let grad_input = tensors.grad_input.filter(|_| index > first || wanted == Wanted::Input);
                 let ran = layer.backward(engine, shape, Backward { grad_input, ..tensors });

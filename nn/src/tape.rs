@@ -45,8 +45,13 @@ impl<B: Ops> Tape<B> {
         Ok(())
     }
 
-    /// Value and gradient of the tensor between two layers in which this one works in place.
-    pub(crate) fn within(&mut self, layer: usize) -> (&B::Buffer, &mut B::Buffer) {
+    /// Whether what goes into this layer, or out of the one before, is a tensor between two layers.
+    pub(crate) fn is_inner(&self, layer: usize) -> bool {
+        (1..self.last()).contains(&self.tensors[layer])
+    }
+
+    /// Value and gradient of the tensor between two layers that goes into this one.
+    pub(crate) fn input_of(&mut self, layer: usize) -> (&B::Buffer, &mut B::Buffer) {
         let tensor = self.tensors[layer];
         (&self.values[tensor - 1], &mut self.grads[tensor - 1])
     }
