@@ -49,6 +49,9 @@ pub use machine::{fitted_table, machine_names, machine_of};
 
 use conv_core::algorithm::check_len;
 use conv_core::{Backend, ConvAlgorithm, ConvProblem, Engine, Error, Machine, Pass, Result};
+use rayon::prelude::*;
+
+use ops::CHUNK;
 
 /// Every algorithm, one line each.
 const ALGORITHMS: &[&dyn ConvAlgorithm<Cpu>] = &[
@@ -107,7 +110,8 @@ impl Backend for Cpu {
 
     fn upload(&self, from: &[f32], to: &mut Buffer) -> Result<()> {
         check_len("upload", to.len(), from.len())?;
-        to.copy_from_slice(from);
+        let chunks = to.par_chunks_mut(CHUNK).zip(from.par_chunks(CHUNK));
+        chunks.for_each(|(to, from)| to.copy_from_slice(from));
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use crate::{Buffer, Cpu};
 
 /// Values one task of an element-wise operation takes.
-const CHUNK: usize = 16 << 10;
+pub(crate) const CHUNK: usize = 16 << 10;
 
 impl Ops for Cpu {
     fn axpby(&self, alpha: f32, x: &Buffer, beta: f32, y: &mut Buffer) -> Result<()> {
