@@ -58,8 +58,8 @@ fn transformed(flops: impl FnOnce() -> u64) {
     crate::counted::transformed(|| flops() * LANES as u64);
 }
 
-/// Points of a task: `[point][part][row][channel]`. A part has the channels of an element, of a panel, or all. A point has an element more, so that those of neighbouring points do not compete for
-/// the same lines of the cache.
+/// Points of a task: `[point][part][row][channel]`. A part has the channels of an element, of a panel, or all. A point has
+/// an element more, so that those of neighbouring points do not compete for the same lines of the cache.
 #[derive(Clone, Copy, Debug)]
 struct Spectrum {
     points: usize,
