@@ -2,12 +2,14 @@
 //!
 //! Row `(channel, tap)` and column `target` of the unfolded matrix hold the source value that the two meet, or a zero
 //! of the padding. Forward ([`maps`]) is `Y = W U`; backward-input is the same with the gradient for a source, one
-//! product for each class of targets that meet the same taps; backward-weights ([`weights`]) is `dW = Σ dY Uᵀ`. What is
-//! unfolded at a time stays in the second-level cache. Where the kernel is as large as the input, images are the
-//! columns ([`linear`]); where it has one point, nothing is unfolded ([`pointwise`]).
+//! product for each class of targets that meet the same taps, or, where outputs are few, what they add to the sources
+//! ([`fold`]); backward-weights ([`weights`]) is `dW = Σ dY Uᵀ`. What is unfolded at a time stays in the second-level
+//! cache. Where the kernel is as large as the input, images are the columns ([`linear`]); where it has one point, nothing
+//! is unfolded ([`pointwise`]).
 
 mod cut;
 mod dots;
+mod fold;
 mod lanes;
 mod linear;
 mod maps;
@@ -20,9 +22,10 @@ use std::ops::Range;
 
 use conv_core::{ConvProblem, Machine, Pass, Role, Unsupported};
 
-use crate::blocking::{Blocked, Planned};
+use crate::blocking::{Blocked, Blocking, Planned};
 use crate::merge::merged;
 use crate::product::LANES;
+use fold::Fold;
 use linear::Linear;
 use maps::Maps;
 use weights::Weights;
@@ -45,9 +48,15 @@ fn plan(machine: &Machine, problem: &ConvProblem, pass: Pass) -> Planned {
     if let Some(pointwise) = pointwise::plan(machine, &layer, pass) {
         return Ok(pointwise);
     }
-    Ok(match pass {
-        Pass::BackwardWeights => Box::new(Weights::new(machine, &layer)?),
-        _ => Box::new(Maps::new(machine, &layer, pass)?),
+    if pass == Pass::BackwardWeights {
+        return Ok(Box::new(Weights::new(machine, &layer)?));
+    }
+    let maps = Maps::new(machine, &layer, pass)?;
+    let fold = if pass == Pass::BackwardInput { Fold::new(machine, &layer) } else { None };
+    let seconds = |cost| machine.model.seconds(IM2COL.name, pass, &cost, machine.threads);
+    Ok(match fold {
+        Some(fold) if seconds(fold.cost()) < seconds(maps.cost()) => Box::new(fold),
+        _ => Box::new(maps),
     })
 }
 

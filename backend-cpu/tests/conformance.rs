@@ -114,6 +114,19 @@ fn kernels_of_one_point_pass() {
     assert_eq!(outcome.runs_of("im2col"), 3 * lines.len());
 }
 
+/// Whose outputs are so few that backward-input adds what each makes of the weights.
+#[test]
+fn few_outputs_pass() {
+    let lines = [
+        "n32 c20 o24 i8x8 k7x7",
+        "n3 c40 o30 i11x9 k8x8 p1x0 g2",
+        "n70 c3 o5 i20 k9 s2 d2",
+        "n2 c8 o40 i6x7x5 k5x5x4",
+    ];
+    let outcome = passing(&cpu(), &problems(&lines));
+    assert_eq!(outcome.runs_of("im2col"), 3 * lines.len());
+}
+
 /// Whose points are heavier than the cache: channels meet chunk by chunk and weights are made panel by panel where bytes
 /// take long, and else where transforms do.
 #[test]

@@ -59,6 +59,10 @@ fn estimates_count_what_is_done() {
             let [done, estimated] = counts(&two, "broadcast", &line.parse().unwrap(), pass).unwrap();
             assert_eq!(done, estimated, "broadcast {pass} of {line}");
         }
+        // Few outputs.
+        let few = "n9 c20 o30 i8x8 k7x7";
+        let [done, estimated] = counts(&cpu, "im2col", &few.parse().unwrap(), pass).unwrap();
+        assert_eq!(done, estimated, "im2col {pass} of {few}");
         // Kernels of one point.
         for line in ["n2 c300 o70 i14x14 k1x1", "n3 c40 o30 i133 k1 g2", "n1 c9 o20 i12x16 k1x1"] {
             let [done, estimated] = counts(&cpu, "im2col", &line.parse().unwrap(), pass).unwrap();
