@@ -9,7 +9,7 @@ use super::tensor_bytes;
 use crate::blocking::{Blocking, CACHED, Epilogue};
 use crate::buffer::whole_lines;
 use crate::raw::{Block, Matrix, MatrixMut, for_each_block, for_each_part, product};
-use crate::split::blocks;
+use crate::split::{balanced, blocks};
 
 /// Tasks a thread should find, so that threads end together.
 const TASKS_PER_THREAD: usize = 4;
@@ -175,7 +175,7 @@ impl Blocking for Fold {
         self.transpose(gradient, &mut transposed[..len]);
         let [z, y, x] = self.problem.input_shape();
         let shape = [self.problem.batch(), self.problem.in_channels(), z, y, x];
-        let whole = |len: usize| vec![0..len];
+        let whole = |len: usize| balanced(len, 1).collect();
         let parts = [self.image_blocks(), self.channel_blocks(), whole(z), whole(y), whole(x)];
         for_each_block(out, shape, &parts, (scratch, self.added()), |_, mut block, added| {
             let [images, channels, ..] = block.ranges().clone();
