@@ -12,3 +12,9 @@ pub(crate) fn balanced(len: usize, count: usize) -> impl Iterator<Item = Range<u
 pub(crate) fn blocks(len: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
     balanced(len, len.div_ceil(most))
 }
+
+/// The ranges of one group of `len` channels, again for each of `groups` groups.
+pub(crate) fn groups_of(ranges: &[Range<usize>], len: usize, groups: usize) -> Vec<Range<usize>> {
+    let shifted = |group: usize| ranges.iter().map(move |r| group * len + r.start..group * len + r.end);
+    (0..groups).flat_map(shifted).collect()
+}

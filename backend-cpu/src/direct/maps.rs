@@ -8,7 +8,7 @@ use pulp::Arch;
 use super::line::Line;
 use super::part::{Part, Task};
 use crate::raw::for_each_rectangle;
-use crate::split::balanced;
+use crate::split::{balanced, groups_of};
 
 /// Made channels of the widest register tile.
 pub(super) const MOST_ROWS: usize = 8;
@@ -38,12 +38,6 @@ pub(super) struct Maps {
     /// The axis along which maps are cut into pieces, and targets of a class in a piece.
     pub(super) split: usize,
     piece: usize,
-}
-
-/// The ranges of one group of `len` channels, again for each of `groups` groups.
-pub(super) fn groups_of(ranges: &[Range<usize>], len: usize, groups: usize) -> Vec<Range<usize>> {
-    let shifted = |group: usize| ranges.iter().map(move |r| group * len + r.start..group * len + r.end);
-    (0..groups).flat_map(shifted).collect()
 }
 
 impl Maps {

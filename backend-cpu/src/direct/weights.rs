@@ -7,10 +7,9 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::correlate::Tile;
 use super::count::vectors;
-use super::maps::groups_of;
 use super::taps::{Frame, Taps};
 use crate::raw::{Columns, for_each_rectangle};
-use crate::split::balanced;
+use crate::split::{balanced, groups_of};
 
 /// Output channels of the tallest register tile.
 pub(super) const MOST_ROWS: usize = 4;

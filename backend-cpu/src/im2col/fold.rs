@@ -9,7 +9,7 @@ use super::tensor_bytes;
 use crate::blocking::{Blocking, CACHED, Epilogue};
 use crate::buffer::whole_lines;
 use crate::raw::{Block, Matrix, MatrixMut, for_each_block, for_each_part, product};
-use crate::split::{balanced, blocks};
+use crate::split::{balanced, blocks, groups_of};
 
 /// Tasks a thread should find, so that threads end together.
 const TASKS_PER_THREAD: usize = 4;
@@ -79,11 +79,7 @@ impl Fold {
     /// The input channels of tasks, of all groups.
     fn channel_blocks(&self) -> Vec<Range<usize>> {
         let of_group = self.problem.group_in();
-        let of = |group: usize| {
-            blocks(of_group, self.channels)
-                .map(move |block| group * of_group + block.start..group * of_group + block.end)
-        };
-        (0..self.problem.groups()).flat_map(of).collect()
+        groups_of(&blocks(of_group, self.channels).collect::<Vec<_>>(), of_group, self.problem.groups())
     }
 
     /// Copies the gradient as `[group][image][output][output channel]`.
@@ -217,6 +213,22 @@ mod tests {
             let reference = Reference::new(&problem, Pass::BackwardInput, &gradient, &weight).unwrap();
             let error = reference.error(&out);
             assert!(error < 2e-6, "{line}: {error}");
+        }
+    }
+
+    /// By every table, those of the problems by which other tests mean this.
+    #[test]
+    fn few_outputs_are_folded() {
+        for name in crate::machine_names() {
+            let machine = crate::machine_of(name).unwrap();
+            for line in ["n32 c96 o256 i8x8 k7x7", "n32 c20 o24 i8x8 k7x7", "n9 c20 o30 i8x8 k7x7"] {
+                let problem = line.parse().unwrap();
+                let [fold, plan] = [
+                    Fold::new(&machine, &problem).unwrap().estimate(),
+                    crate::im2col::plan(&machine, &problem, Pass::BackwardInput).unwrap().estimate(),
+                ];
+                assert_eq!(fold, plan, "{name}: {line}");
+            }
         }
     }
 

@@ -9,6 +9,7 @@ use super::tensor_bytes;
 use crate::blocking::{Blocking, Epilogue};
 use crate::epilogue;
 use crate::raw::{Matrix, MatrixMut, for_each_part, for_each_rectangle, product};
+use crate::split::groups_of;
 
 /// Columns of a register tile of `gemm`, and rows: what sizes are rounded up to when operations are counted.
 const TILE: [usize; 2] = [16, 8];
@@ -54,10 +55,7 @@ impl Linear {
         let wanted =
             (self.threads * TASKS_PER_THREAD).div_ceil(self.image_blocks().len().saturating_mul(groups));
         let parts = divide(channels, wanted, 16);
-        let of = |group: usize| {
-            parts.iter().map(move |part| group * channels + part.start..group * channels + part.end)
-        };
-        (0..groups).flat_map(of).collect()
+        groups_of(&parts, channels, groups)
     }
 
     /// Whether the forward pass is one of dot products.

@@ -12,7 +12,7 @@ use crate::channels::{Element, Field, Place, ROW_MOVES, Value, boxes};
 use crate::padding::{Class, Tap, classes, cut_axis, longest_band};
 use crate::product::LANES;
 use crate::raw::{Block, for_each_block, for_each_part};
-use crate::split::{balanced, blocks};
+use crate::split::{balanced, blocks, groups_of};
 use crate::strip::{self, Source};
 
 /// Tasks a thread should find, so that threads end together.
@@ -189,11 +189,8 @@ impl Maps {
 
     /// The blocks of made channels that go together, of all groups.
     fn made_blocks(&self) -> Vec<Range<usize>> {
-        let of = |group: Range<usize>| {
-            let first = group.start;
-            blocks(group.len(), MOST_MADE).map(move |block| first + block.start..first + block.end)
-        };
-        made_groups(&self.problem, self.pass).flat_map(of).collect()
+        let made = channels(&self.problem, self.pass)[0];
+        groups_of(&blocks(made, MOST_MADE).collect::<Vec<_>>(), made, self.problem.groups())
     }
 }
 
