@@ -7,6 +7,7 @@ pub(crate) mod ours;
 mod peer;
 mod phases;
 pub(crate) mod rows;
+mod spread;
 pub(crate) mod summary;
 pub(crate) mod turns;
 

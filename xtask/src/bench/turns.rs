@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use examples::Failure;
 
+use super::spread::Spread;
+
 /// Rounds in which every candidate has one turn.
 const ROUNDS: usize = 5;
 
@@ -142,6 +144,7 @@ impl Turns {
 
     fn take(&mut self, candidate: &mut dyn Candidate, seconds: f64, stolen: &mut impl FnMut() -> u64) {
         let Ok(found) = &mut self.found else { return };
+        let _spread = Spread::new();
         let before = stolen();
         match turn(candidate, &found.all, seconds) {
             Ok(runs) => {
