@@ -319,7 +319,7 @@ impl Task<'_> {
         for row in (0..rows).step_by(ROWS) {
             let (sizes, add) = ([ROWS.min(rows - row), elements, terms], piece.channels.start > 0);
             let left = Scalars::Blocks(&weights[row / MOST_ROWS * terms..], terms);
-            let product = Product { kind: Kind::Real, sizes, left, right, add };
+            let product = Product { kind: Kind::Real, sizes, left, right, add, ahead: &[] };
             product.run_to(&mut made[row * apart..], apart);
         }
     }

@@ -220,7 +220,7 @@ impl Task<'_> {
         let (rows, outputs) = (channels * offsets.len(), self.weights.outputs());
         let (sizes, left) = ([rows, outputs / LANES, targets], Scalars::Rows(unfolded, line));
         let right = Elements { values: gradients, apart: targets * LANES };
-        Product { kind: Kind::Real, sizes, left, right, add }.run_to(sums, outputs);
+        Product { kind: Kind::Real, sizes, left, right, add, ahead: &[] }.run_to(sums, outputs);
     }
 
     /// Copies the gradients of a box to elements of output channels.

@@ -238,6 +238,7 @@ impl Task<'_> {
             left: Scalars::Blocks(weights.as_chunks().0, piece.terms),
             right: Elements { values: elements, apart: piece.terms * LANES },
             add: piece.channels.start > 0,
+            ahead: &[],
         }
     }
 

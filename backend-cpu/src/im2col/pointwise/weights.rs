@@ -190,7 +190,7 @@ impl Task<'_> {
         for row in (0..rows).step_by(ROWS) {
             let left = Scalars::Rows(&left[row * apart..], apart);
             let sizes = [ROWS.min(rows - row), line / LANES, len];
-            let product = Product { kind: Kind::Real, sizes, left, right, add };
+            let product = Product { kind: Kind::Real, sizes, left, right, add, ahead: &[] };
             product.run_to(&mut sums[row * line..], line);
         }
     }

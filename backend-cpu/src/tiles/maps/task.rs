@@ -5,7 +5,7 @@ use std::ops::Range;
 use conv_core::Pass;
 use fft_core::interleave;
 
-use super::{CHUNK, Maps};
+use super::{CHUNK, Maps, Tasks};
 use crate::blocking::Epilogue;
 use crate::epilogue;
 use crate::product::{LANES, Product, Scalars};
@@ -83,9 +83,11 @@ impl<T: Transform> Task<'_, T> {
         let range = |point| point * apart..(point + 1) * apart;
         for_each_part(products, spectrum.points, range, (&mut [], 0), |point, products, _| {
             for (panel, weights) in weights.chunks_exact(weights_len).enumerate() {
-                for (number, tiles) in tiles.chunks_exact(tiles_len).enumerate() {
+                let mut groups = tiles.chunks_exact(tiles_len).enumerate().peekable();
+                while let Some((number, tiles)) = groups.next() {
                     let to = &mut products[place(number, panel)..];
-                    self.multiply(point, &self.groups[number], [panel, 0], [tiles, weights], to);
+                    let ahead = groups.peek().map_or(&[][..], |(_, next)| maps.tiles().point(next, point));
+                    self.multiply(point, &self.groups[number], [panel, 0], [tiles, weights], ahead, to);
                 }
             }
         });
@@ -239,19 +241,27 @@ impl<T: Transform> Task<'_, T> {
         factors: [&[f32]; 2],
         products: &mut [f32],
     ) {
-        for point in 0..self.maps.transform.points() {
+        let [tiles, weights] = factors;
+        // What all tasks share is not in the second-level cache.
+        let (shared, values) = match self.maps.tasks {
+            Tasks::Panels => (self.maps.tiles(), tiles),
+            _ => (self.maps.weights(), weights),
+        };
+        for point in 0..shared.points {
             let products = self.maps.products().point_mut(products, point);
-            self.multiply(point, group, [panel, chunk], factors, products);
+            let ahead = if point + 1 < shared.points { shared.point(values, point + 1) } else { &[] };
+            self.multiply(point, group, [panel, chunk], factors, ahead, products);
         }
     }
 
-    /// The products at a point; those of later chunks are added.
+    /// The products at a point, while what comes ahead is asked for; those of later chunks are added.
     fn multiply(
         &self,
         point: usize,
         group: &Group,
         [panel, chunk]: [usize; 2],
         [tiles, weights]: [&[f32]; 2],
+        ahead: &[f32],
         products: &mut [f32],
     ) {
         let (tiles_at, weights_at) = (self.maps.tiles(), self.maps.weights());
@@ -259,7 +269,7 @@ impl<T: Transform> Task<'_, T> {
         let sizes = [group.len(), self.maps.elements(panel), self.maps.summed(chunk).len()];
         let left = Scalars::Rows(tiles_at.point(tiles, point), tiles_at.row);
         let right = weights_at.elements(weights, point, 0);
-        Product { kind, sizes, left, right, add }.run_to(products, self.maps.products().row);
+        Product { kind, sizes, left, right, add, ahead }.run_to(products, self.maps.products().row);
     }
 
     /// The targets of a panel.

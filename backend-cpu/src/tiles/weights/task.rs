@@ -43,7 +43,7 @@ impl<T: Transform> Task<'_, T> {
                     let sums = self.weights.sums().point_mut(sums, point);
                     self.for_each_panel(|panels, place| {
                         let add = number > share.start;
-                        self.multiply((number, point), panels, points, &mut sums[place..], add);
+                        self.multiply((number, point), panels, points, None, &mut sums[place..], add);
                     });
                 }
             }
@@ -57,9 +57,7 @@ impl<T: Transform> Task<'_, T> {
         let range = |point| point * apart..(point + 1) * apart;
         for_each_part(sums, self.weights.transform.points(), range, (&mut [], 0), |point, sums, _| {
             self.for_each_panel(|panels, place| {
-                for (number, points) in kept.chunks_exact(self.weights.group_len()).enumerate() {
-                    self.multiply((number, point), panels, points, &mut sums[place..], number > 0);
-                }
+                self.multiply_all(point, panels, kept, &mut sums[place..]);
             });
         });
     }
@@ -74,9 +72,7 @@ impl<T: Transform> Task<'_, T> {
             let (sums, mut strips) = self.strips(scratch);
             for point in 0..self.weights.transform.points() {
                 let sums = self.weights.sums().point_mut(sums, point);
-                for (number, points) in kept.chunks_exact(self.weights.group_len()).enumerate() {
-                    self.multiply((number, point), panels, points, sums, number > 0);
-                }
+                self.multiply_all(point, panels, kept, sums);
             }
             self.targets(sums, 0, &mut weights, &mut strips);
         });
@@ -182,12 +178,22 @@ impl<T: Transform> Task<'_, T> {
         }
     }
 
-    /// The products of a group's tiles at one point, of a panel of input channels and one of output channels.
+    /// The products of all groups' tiles at one point, of a panel of input channels and one of output channels.
+    fn multiply_all(&self, point: usize, panels: [usize; 2], kept: &[f32], sums: &mut [f32]) {
+        let mut groups = kept.chunks_exact(self.weights.group_len()).enumerate().peekable();
+        while let Some((number, points)) = groups.next() {
+            let next = groups.peek().map(|(_, points)| *points);
+            self.multiply((number, point), panels, points, next, sums, number > 0);
+        }
+    }
+
+    /// The products of a group's tiles, when those of the next group follow.
     fn multiply(
         &self,
         (number, point): (usize, usize),
         [input, output]: [usize; 2],
         points: &[f32],
+        next: Option<&[f32]>,
         sums: &mut [f32],
         add: bool,
     ) {
@@ -200,7 +206,11 @@ impl<T: Transform> Task<'_, T> {
         let panel = width / LANES;
         let left = Scalars::Terms(tiles.elements(inputs, point, input * panel));
         let right = gradients.elements(gradient, point, output * panel);
-        let product = Product { kind: transform.kind(), sizes, left, right, add };
+        let ahead = next.map_or(&[][..], |next| {
+            let next = gradients.elements(&next[tiles.len()..], point, output * panel);
+            &next.values[..blocks * next.apart]
+        });
+        let product = Product { kind: transform.kind(), sizes, left, right, add, ahead };
         product.run_to(sums, self.weights.sums().row);
     }
 
