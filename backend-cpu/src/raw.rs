@@ -207,12 +207,7 @@ impl Block<'_> {
         channels: Range<usize>,
         columns: Range<usize>,
     ) -> [&mut [f32]; N] {
-        let mut rows: [&mut [f32]; N] = std::array::from_fn(|_| &mut [][..]);
-        for (channel, to) in channels.zip(&mut rows) {
-            // SAFETY: `&mut self` keeps the rows apart in time, and the channels differ.
-            *to = unsafe { self.row([image, channel, slice, row], columns.clone()) };
-        }
-        rows
+        self.side_by_side(1, [image..image + 1, channels, slice..slice + 1, row..row + 1, columns])
     }
 
     /// The same columns of the same channel, slice and row of `N` neighbouring images at most; none of images that are not
@@ -223,45 +218,39 @@ impl Block<'_> {
         [channel, slice, row]: [usize; 3],
         columns: Range<usize>,
     ) -> [&mut [f32]; N] {
+        self.side_by_side(0, [images, channel..channel + 1, slice..slice + 1, row..row + 1, columns])
+    }
+
+    /// The rows of `N` neighbours at most along an axis, of a box of one place on every other axis but the columns.
+    fn side_by_side<const N: usize>(&mut self, axis: usize, asked: [Range<usize>; 5]) -> [&mut [f32]; N] {
+        let (first, apart) = (self.first(&asked), self.shape[axis + 1..].iter().product::<usize>());
         let mut rows: [&mut [f32]; N] = std::array::from_fn(|_| &mut [][..]);
-        for (image, to) in images.zip(&mut rows) {
-            // SAFETY: `&mut self` keeps the rows apart in time, and the images differ.
-            *to = unsafe { self.row([image, channel, slice, row], columns.clone()) };
+        for (i, to) in rows.iter_mut().enumerate().take(asked[axis].len()) {
+            let begin = first + i * apart;
+            // SAFETY: only this task owns this box, `&mut self` keeps what is given of it apart in time, and neighbours
+            // are no shorter apart than a row.
+            *to = unsafe { self.tensor.part(begin..begin + asked[4].len()) };
         }
         rows
     }
 
-    /// Columns of a row: of an image, channel and slice.
-    ///
-    /// # Safety
-    /// No two rows that live at the same time overlap.
-    unsafe fn row<'a>(&self, place: [usize; 4], columns: Range<usize>) -> &'a mut [f32]
-    where
-        Self: 'a,
-    {
-        let owned = self.ranges.iter().zip(place).all(|(owned, at)| owned.contains(&at));
-        let end = &self.ranges[4];
-        assert!(owned && end.start <= columns.start && columns.end <= end.end, "{columns:?} at {place:?}");
-        let [_, channels, slices, height, width] = self.shape;
-        let [image, channel, slice, row] = place;
-        let begin = (((image * channels + channel) * slices + slice) * height + row) * width;
-        // SAFETY: only this task owns this box, and the caller keeps its rows apart.
-        unsafe { self.tensor.part(begin + columns.start..begin + columns.end) }
-    }
-}
-
-impl Block<'_> {
     /// A channel of an image of the whole tensor, all of it owned.
     pub(crate) fn plane(&mut self, image: usize, channel: usize) -> &mut [f32] {
-        let [_, channels, slices, rows, columns] = self.shape;
-        let asked = [image..image + 1, channel..channel + 1, 0..slices, 0..rows, 0..columns];
-        for (asked, owned) in asked.iter().zip(&self.ranges) {
-            assert!(owned.start <= asked.start && asked.end <= owned.end, "{asked:?} is not in {owned:?}");
-        }
-        let len = slices * rows * columns;
-        let begin = (image * channels + channel) * len;
+        let [_, _, slices, rows, columns] = self.shape;
+        let first = self.first(&[image..image + 1, channel..channel + 1, 0..slices, 0..rows, 0..columns]);
         // SAFETY: only this task owns this box, and `&mut self` keeps its planes apart in time.
-        unsafe { self.tensor.part(begin..begin + len) }
+        unsafe { self.tensor.part(first..first + slices * rows * columns) }
+    }
+
+    /// Where a box of the whole tensor begins, which this task must own, else this panics.
+    fn first(&self, asked: &[Range<usize>; 5]) -> usize {
+        let (mut first, mut owned) = (0, true);
+        for ((asked, range), len) in asked.iter().zip(&self.ranges).zip(self.shape) {
+            owned &= range.start <= asked.start && asked.start <= asked.end && asked.end <= range.end;
+            first = first * len + asked.start;
+        }
+        assert!(owned, "{asked:?} is not in {:?}", self.ranges);
+        first
     }
 }
 
