@@ -13,6 +13,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use crate::raw::{Columns, with_columns};
 use crate::registers::registers;
+use crate::split::blocks;
 
 /// Channels that stand in the lanes of an element.
 pub(crate) const LANES: usize = 16;
@@ -155,25 +156,21 @@ impl Product<'_> {
             Scalars::Terms(_) => LANES,
             Scalars::Blocks(..) => most,
         };
-        let mut vector = 0;
-        while vector < vectors {
-            let width = wide.min(vectors - vector);
+        for vectors in blocks(vectors, wide) {
             let mut first = 0;
             while first < terms {
                 let end = if terms - first <= depth + LANES { terms } else { first + depth };
                 let terms = first..end;
                 first = end;
                 for begin in (0..rows).step_by(within) {
-                    let rows = within.min(rows - begin);
-                    let parts = rows.div_ceil(most);
-                    for part in 0..parts {
-                        let (row, end) = (part * rows / parts, (part + 1) * rows / parts);
-                        let corner = Corner { row: begin + row, vector, terms: terms.clone() };
-                        self.tile::<S, K>(simd, corner, [end - row, width], out);
+                    for rows in blocks(within.min(rows - begin), most) {
+                        let size = [rows.len(), vectors.len()];
+                        let corner =
+                            Corner { row: begin + rows.start, vector: vectors.start, terms: terms.clone() };
+                        self.tile::<S, K>(simd, corner, size, out);
                     }
                 }
             }
-            vector += width;
         }
     }
 }
